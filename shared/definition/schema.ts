@@ -1,0 +1,192 @@
+import { z } from "zod";
+
+/**
+ * The definition: the signed description of one election. Everything that a verdict, a result or the gate depends on
+ * stands here, and a definition is known by the SHA-256 of its bytes. This file says what shape it has;
+ * `validate.ts` says what must hold between its parts.
+ */
+
+/** Key ids travel in JWS headers, log lines and file names: one short alphabet for all of them. */
+export const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Unit ids as offices write them: `RO-1-79`, `IT-1-058091-0001`. */
+export const UNIT_ID = /^[A-Z]{2}-[A-Za-z0-9._-]{1,61}$/;
+
+const KeyId = z.string().regex(KEY_ID);
+const StateId = z.string().regex(/^[A-Z]{2}$/); // EU codes: Greece is EL
+const ListId = z.string().regex(/^[A-Z]{2}\d{2,3}$/); // the Parliament's ids: IT05
+const Text = z.string().min(1).max(2000);
+const Count = z.number().int().nonnegative().max(1_000_000_000);
+const Instant = z.iso.datetime({ precision: undefined }); // UTC, ends in Z
+const LocalInstant = z.iso.datetime({ offset: true, local: false }); // with its offset: never a bare local time
+const Key32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/); // 32 bytes, base64url
+/** An exact decimal such as "5", "1.8" or "1.2"; floats never enter. */
+const Decimal = z.string().regex(/^\d{1,4}(\.\d{1,6})?$/);
+
+/** Divisor methods divide by d, d+1, … (`dhondt`) or d, d+2, … (`sainte-lague`); `first` replaces the first divisor (Sweden: "1.2"). */
+const DivisorMethod = z.strictObject({
+  method: z.literal("divisor"),
+  divisors: z.enum(["dhondt", "sainte-lague"]),
+  first: Decimal.optional(),
+});
+
+/**
+ * Quota methods with largest remainder. `hare` = V/S, exact; `hagenbach-bischoff` = V/(S+1), exact;
+ * `droop` = floor(V/(S+1)) + 1. `of` says which votes V is: of the lists that take part in the allocation
+ * (`qualified`), or of all valid votes (`valid`: Greece).
+ */
+const QuotaMethod = z.strictObject({
+  method: z.literal("quota"),
+  quota: z.enum(["hare", "droop", "hagenbach-bischoff"]),
+  of: z.enum(["qualified", "valid"]),
+});
+
+/** Seats follow from counting that this system does not do (STV): the office declares them. */
+const DeclaredMethod = z.strictObject({ method: z.literal("declared") });
+
+const Allocation = z.discriminatedUnion("method", [DivisorMethod, QuotaMethod, DeclaredMethod]);
+
+/**
+ * A list takes part only with at least this share of the base. `share` is a percentage, or `1/seats` (a full Hare
+ * quota: the Netherlands). `of`: `valid` = all valid votes; `ballots` = all ballots cast, invalid ones too (Lithuania);
+ * `lists` = valid votes but those for kind `none` (Bulgaria's "I support no one").
+ * `independents`, where given, is the share that a list of kind `independent` needs instead (Romania: 1/seats).
+ */
+const Threshold = z.strictObject({
+  share: z.union([Decimal, z.literal("1/seats")]),
+  of: z.enum(["valid", "ballots", "lists"]),
+  independents: z.union([Decimal, z.literal("1/seats")]).optional(),
+});
+
+/** Lists that are counted as one in the first allocation and share its seats in a second one, by the same method. */
+const Alliance = z.strictObject({
+  id: z.string().regex(/^[A-Z]{2}-[A-Za-z0-9]{1,16}$/),
+  lists: z.array(ListId).min(2),
+  doubt: Text.optional(),
+});
+
+/**
+ * A minority list linked to another (Italy): its votes count for the pair; of the pair's seats it takes `seats`
+ * (as far as the pair won any), the list it is linked `to` takes the rest. The threshold is asked of the pair.
+ * `condition` says in words what the law asks and who declares it met.
+ */
+const Link = z.strictObject({
+  list: ListId,
+  to: ListId,
+  seats: z.number().int().positive(),
+  condition: Text,
+  doubt: Text.optional(),
+});
+
+const Constituency = z.strictObject({
+  id: z.string().regex(/^[A-Z]{2,3}(-[A-Za-z0-9]{1,16})?$/), // IT, or the Parliament's ids for colleges: FBE
+  name: Text,
+  seats: z.number().int().positive().max(200),
+  allocation: Allocation,
+  threshold: Threshold.optional(),
+  alliances: z.array(Alliance).optional(),
+  links: z.array(Link).optional(),
+});
+
+/**
+ * `independent`: a single candidate, takes at most one seat. `others`: a sum of lists that the source does not tell
+ * apart; its votes are valid votes, it takes no part in the allocation. `none`: votes for no one; likewise.
+ */
+const List = z.strictObject({
+  id: ListId,
+  constituency: z.string(),
+  kind: z.enum(["list", "independent", "others", "none"]),
+  acronym: Text,
+  name: Text,
+  /** Political groups its members joined, with the published number of members each; empty when it won no seat. */
+  groups: z.array(z.strictObject({ id: z.string(), seats: z.number().int().positive() })),
+});
+
+/**
+ * Which rules hold for a unit. `register`: it has a register of electors of its own, so that more ballots than electors
+ * is an error; elsewhere it is a warning. Limits are percentages above which a warning is given.
+ */
+const Kind = z.strictObject({
+  id: z.string().regex(/^[a-z][a-z0-9-]{1,31}$/),
+  name: Text,
+  register: z.boolean(),
+  limits: z.strictObject({ turnout: Decimal.optional(), blank: Decimal.optional(), invalid: Decimal.optional() }),
+});
+
+/** Units by constituency and kind; ids only, so that half a million of them stay readable and small. */
+const Units = z.strictObject({ constituency: z.string(), kind: z.string(), ids: z.array(z.string().regex(UNIT_ID)) });
+
+/**
+ * A poll closing. `counts` says whether the definition counts it for Article 10(2) of the Electoral Act.
+ * `local` carries its offset and is the same instant as `utc`.
+ */
+const Closing = z.strictObject({
+  where: Text,
+  local: LocalInstant,
+  utc: Instant,
+  counts: z.boolean(),
+  doubt: Text.optional(),
+});
+
+const State = z.strictObject({
+  id: StateId,
+  name: Text,
+  timezone: Text,
+  seats: z.number().int().positive().max(200),
+  closings: z.array(Closing).min(1),
+  /** `rebuilt`: the office reports votes rebuilt from published percentages; they enter no Union total of votes. */
+  votesFrom: z.enum(["counted", "rebuilt"]),
+  /** How many votes one ballot holds (Luxembourg: 6). */
+  votesPerBallot: z.number().int().min(1).max(20),
+  /** How many distinct officials sign each statement. */
+  signaturesRequired: z.number().int().min(1).max(4),
+  /** The published electorate, where there is one. */
+  electors: Count.optional(),
+  /** How many units the state has in life, whatever its feed reports here. */
+  unitsInLife: z
+    .strictObject({ count: Count, quality: z.enum(["exact", "approx", "unsourced"]), source: Text })
+    .optional(),
+  constituencies: z.array(Constituency).min(1),
+  lists: z.array(List).min(1),
+  kinds: z.array(Kind).min(1),
+  units: z.array(Units).min(1),
+  sources: z.array(Text),
+  doubts: z.array(Text),
+});
+
+const Key = z.discriminatedUnion("role", [
+  z.strictObject({ id: KeyId, role: z.literal("office"), state: StateId, official: Text, publicKey: Key32 }),
+  z.strictObject({ id: KeyId, role: z.literal("trustee"), person: Text, publicKey: Key32 }),
+  z.strictObject({ id: KeyId, role: z.enum(["ledger", "tabulate", "recount"]), publicKey: Key32 }),
+]);
+
+export const Definition = z.strictObject({
+  type: z.literal("definition"),
+  election: z.string().regex(/^[a-z][a-z0-9-]{1,31}$/),
+  title: Text,
+  /** An exercise says so in everything that it produces; what is signed for it is never accepted elsewhere. */
+  mode: z.enum(["live", "exercise"]),
+  /** The log's origin: a URL without a scheme (C2SP tlog-checkpoint). */
+  origin: z
+    .string()
+    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/)
+    .max(255),
+  seats: z.number().int().positive(),
+  groups: z.array(z.strictObject({ id: z.string().regex(/^[A-Za-z]{2,16}$/), name: Text })).min(1),
+  /** Keys of the election authority: two of them sign the definition. */
+  authority: z.array(z.strictObject({ id: KeyId, publicKey: Key32 })).min(2),
+  keys: z.array(Key),
+  /** X25519 public keys to which data keys are wrapped: the vault's, and the one that trustees can rebuild. */
+  vault: z.strictObject({ publicKey: Key32, recoveryKey: Key32 }),
+  states: z.array(State).min(1),
+  sources: z.array(Text),
+});
+
+export type Definition = z.infer<typeof Definition>;
+export type State = z.infer<typeof State>;
+export type Constituency = z.infer<typeof Constituency>;
+export type Allocation = z.infer<typeof Allocation>;
+export type Threshold = z.infer<typeof Threshold>;
+export type List = z.infer<typeof List>;
+export type Kind = z.infer<typeof Kind>;
+export type Key = z.infer<typeof Key>;
+export type Closing = z.infer<typeof Closing>;

@@ -1,0 +1,162 @@
+/**
+ * The closed catalogue of everything that a verdict can say, in the spirit of Abacus' F and W rules: F quarantines the whole
+ * statement, W stands beside it. Each says what it means and what the office does next.
+ */
+export const VERDICT_CODES = {
+  "F.101": {
+    name: "definition-other",
+    means: "The statement was signed for another election or exercise.",
+    todo: "Sign it again for the definition that this log serves.",
+  },
+  "F.102": {
+    name: "equivocation",
+    means: "This key has already used this sequence number for a different payload; the first one stands.",
+    todo: "Find out who signed twice, then sign the right figures under a new sequence number.",
+  },
+  "F.103": {
+    name: "signatures-missing",
+    means: "Fewer officials signed than this state or this statement needs.",
+    todo: "Let a second official cosign the same payload.",
+  },
+  "F.104": {
+    name: "signer-wrong",
+    means: "This key may not say this.",
+    todo: "Use a key whose role covers this type of statement.",
+  },
+  "F.201": {
+    name: "unit-unknown",
+    means: "The definition has no such unit.",
+    todo: "Check the unit id against the definition.",
+  },
+  "F.202": {
+    name: "unit-of-another-state",
+    means: "The unit belongs to another state.",
+    todo: "Report only units of your own state.",
+  },
+  "F.203": {
+    name: "unit-twice",
+    means: "The statement reports the same unit more than once.",
+    todo: "Keep one tally per unit in a statement.",
+  },
+  "F.204": {
+    name: "list-unknown",
+    means: "Votes for a list that does not stand in the unit's constituency.",
+    todo: "Check the list ids against the definition.",
+  },
+  "F.205": {
+    name: "version-not-higher",
+    means: "A tally of this unit with this version or a higher one has been accepted already.",
+    todo: "Send a correction under the next version.",
+  },
+  "F.206": {
+    name: "version-leaps",
+    means: "The version is more than 100 ahead of the last accepted one.",
+    todo: "Use the next version number.",
+  },
+  "F.207": {
+    name: "polls-open",
+    means: "The tally came before the state's own polls closed.",
+    todo: "Send it again after the polls have closed.",
+  },
+  "F.208": {
+    name: "reason-missing",
+    means: "A figure is lower than in the version before, and no reason is given.",
+    todo: "Sign the correction again with its reason.",
+  },
+  "F.209": {
+    name: "official-already",
+    means: "The state's result has been declared official.",
+    todo: "A change now needs a new declaration by two officials.",
+  },
+  "F.301": {
+    name: "sum-differs",
+    means: "List votes, blank and invalid do not sum to the ballots.",
+    todo: "Compare the protocol with what was entered.",
+  },
+  "F.302": {
+    name: "votes-exceed",
+    means: "There are more list votes than the valid ballots can hold.",
+    todo: "Compare the protocol with what was entered.",
+  },
+  "F.303": {
+    name: "ballots-above-electors",
+    means: "More ballots than electors in a unit with a register of its own.",
+    todo: "Check electors and ballots; columns may be swapped.",
+  },
+  "F.401": {
+    name: "polls-not-yet",
+    means: "The polls cannot be closed before their scheduled close.",
+    todo: "Sign the closure again once the polls have closed.",
+  },
+  "F.402": {
+    name: "extension-wrong",
+    means:
+      "An extension must move the close later, by at most 4 hours at a time, and be signed before the gate is open.",
+    todo: "Sign an extension with a later instant, at most 4 hours ahead of the close in force.",
+  },
+  "F.403": {
+    name: "constituency-unknown",
+    means: "The state has no such constituency.",
+    todo: "Check the constituency id against the definition.",
+  },
+  "F.404": {
+    name: "seats-differ",
+    means:
+      "The declared seats do not add up to the seats of the constituency, or name a list that does not stand there.",
+    todo: "Check the declared seats.",
+  },
+  "F.405": {
+    name: "units-missing",
+    means: "The state's units are not all in.",
+    todo: "Report the missing units, then declare again.",
+  },
+  "F.406": {
+    name: "sequence-used",
+    means: "A sequence number that carries a statement cannot be voided.",
+    todo: "Nothing: that statement is in the log.",
+  },
+  "F.407": {
+    name: "sequence-voided",
+    means: "This sequence number was voided.",
+    todo: "Sign again under a new sequence number.",
+  },
+  "F.408": {
+    name: "decision-pointless",
+    means: "There is nothing that this decision could change.",
+    todo: "Check the state of holds, closures and ties.",
+  },
+  "F.501": {
+    name: "gate-closed",
+    means: "The gate may not open yet.",
+    todo: "Nothing: the vault asks again by itself.",
+  },
+  "F.502": { name: "gate-open", means: "The gate has been opened already.", todo: "Nothing." },
+  "F.503": {
+    name: "release-out-of-order",
+    means: "The release does not follow the one before it.",
+    todo: "Rebuild the release from the log.",
+  },
+  "W.201": {
+    name: "ballots-above-electors",
+    means: "More ballots than electors in a unit without a register of its own.",
+    todo: "Nothing, if the protocol says so.",
+  },
+  "W.202": {
+    name: "turnout-high",
+    means: "Turnout is above the limit for this kind of unit.",
+    todo: "Compare with the protocol.",
+  },
+  "W.203": {
+    name: "blank-high",
+    means: "The share of blank ballots is above the limit for this kind of unit.",
+    todo: "Compare with the protocol.",
+  },
+  "W.204": {
+    name: "invalid-high",
+    means: "The share of invalid ballots is above the limit for this kind of unit.",
+    todo: "Compare with the protocol.",
+  },
+  "W.205": { name: "no-votes", means: "The unit reports no votes at all.", todo: "Compare with the protocol." },
+} as const satisfies Record<string, { name: string; means: string; todo: string }>;
+
+export type VerdictCode = keyof typeof VERDICT_CODES;

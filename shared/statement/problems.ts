@@ -1,0 +1,184 @@
+import { VERDICT_CODES, type VerdictCode } from "../ledger/codes.ts";
+
+/**
+ * The closed catalogue of what can be refused at a door (RFC 9457). `status` is the HTTP status; `title` says what is
+ * wrong, `todo` what to do next. What gets in and is then found wrong has a verdict code instead (`shared/ledger/codes.ts`).
+ */
+export const PROBLEMS = {
+  "statement.too-large": {
+    status: 413,
+    title: "The statement is larger than 1 MiB.",
+    todo: "Split it into several statements.",
+  },
+  "statement.malformed": {
+    status: 400,
+    title: "The payload is not a statement.",
+    todo: "Compare it with the statement's schema; `detail` names the first difference.",
+  },
+  "statement.empty": { status: 400, title: "The request has no body.", todo: "Send one signed statement as the body." },
+  "statement.media-type": {
+    status: 415,
+    title: "The body is neither application/jose nor application/jose+json.",
+    todo: "Send a compact JWS as application/jose, a general one as application/jose+json.",
+  },
+  "jws.malformed": {
+    status: 400,
+    title: "The body is not a JWS in compact or general form.",
+    todo: "Sign the payload with a JOSE library and send what it returns, unchanged.",
+  },
+  "jws.algorithm": {
+    status: 400,
+    title: "The signature algorithm is not EdDSA.",
+    todo: "Sign with Ed25519 and `alg` EdDSA.",
+  },
+  "jws.critical-header": {
+    status: 400,
+    title: "The header demands an extension that is not understood.",
+    todo: "Leave `crit` and `b64` out of the header.",
+  },
+  "jws.unsigned-header": {
+    status: 400,
+    title: "The envelope carries a header that was not signed.",
+    todo: "Put every header parameter into `protected`.",
+  },
+  "jws.type": { status: 400, title: "The header's `typ` is not scrutin+jws.", todo: "Set `typ` to scrutin+jws." },
+  "jws.key-id": {
+    status: 400,
+    title: "The header names no key.",
+    todo: "Set `kid` to the id of your key in the definition.",
+  },
+  "jws.signer-twice": {
+    status: 400,
+    title: "The same key signed twice.",
+    todo: "Let a second official sign with a key of their own.",
+  },
+  "key.unknown": {
+    status: 401,
+    title: "The definition has no such key.",
+    todo: "Check `kid` against the definition; a new key must be enrolled first.",
+  },
+  "signature.invalid": {
+    status: 401,
+    title: "A signature does not verify under its key.",
+    todo: "Sign again with the key that `kid` names, and send the bytes unchanged.",
+  },
+  "key.other-state": {
+    status: 403,
+    title: "This key does not speak for that state.",
+    todo: "An office signs for its own state only; set `state` to yours.",
+  },
+  "key.wrong-role": {
+    status: 403,
+    title: "This key may not sign this type of statement.",
+    todo: "Use a key whose role covers it.",
+  },
+  "json.not-utf8": { status: 400, title: "The payload is not valid UTF-8.", todo: "Encode the payload as UTF-8." },
+  "json.syntax": { status: 400, title: "The payload is not valid JSON.", todo: "Write it with a JSON library." },
+  "json.duplicate-key": {
+    status: 400,
+    title: "The payload has the same key twice in one object.",
+    todo: "Keep each key once.",
+  },
+  "json.forbidden-key": { status: 400, title: "The payload has a key that is not allowed.", todo: "Remove the key." },
+  "json.not-an-integer": {
+    status: 400,
+    title: "The payload has a number that is not an integer.",
+    todo: "Write whole numbers without a point or an exponent.",
+  },
+  "json.integer-too-large": {
+    status: 400,
+    title: "The payload has a number beyond 2^53.",
+    todo: "Check the figure; no count is that large.",
+  },
+  "json.lone-surrogate": {
+    status: 400,
+    title: "The payload has half of a surrogate pair.",
+    todo: "Write text as valid Unicode.",
+  },
+  "json.too-deep": {
+    status: 400,
+    title: "The payload is nested too deeply.",
+    todo: "Compare it with the statement's schema.",
+  },
+  "request.too-slow": {
+    status: 408,
+    title: "The request took too long to arrive.",
+    todo: "Send it again on a better connection; the same bytes are never counted twice.",
+  },
+  "request.not-found": { status: 404, title: "There is nothing at this address.", todo: "Check the path." },
+  "request.method": {
+    status: 405,
+    title: "This address does not take that method.",
+    todo: "Use one of the methods named in Allow.",
+  },
+  "request.malformed": {
+    status: 400,
+    title: "The request could not be understood.",
+    todo: "Check path, query and headers.",
+  },
+  "rate.exceeded": {
+    status: 429,
+    title: "Too many requests.",
+    todo: "Wait as long as Retry-After says; nothing of this request was kept.",
+  },
+  "service.busy": {
+    status: 503,
+    title: "The service is at its limit.",
+    todo: "Wait as long as Retry-After says, then send the same bytes again.",
+  },
+  "service.unavailable": {
+    status: 503,
+    title: "A part that this needs is away.",
+    todo: "Wait as long as Retry-After says, then send the same bytes again.",
+  },
+  "service.error": {
+    status: 500,
+    title: "Something failed on our side.",
+    todo: "Send the same request again; if it fails again, tell the operators the time of the failure.",
+  },
+  "statement.unknown": {
+    status: 404,
+    title: "No such statement is in the log.",
+    todo: "Send the statement; if it was answered 202, ask again in a moment.",
+  },
+  "release.unknown": {
+    status: 404,
+    title: "There is no release of that number.",
+    todo: "See /v1/releases for those there are.",
+  },
+  "embargo.in-force": {
+    status: 403,
+    title: "Polls are still open in the Union; no result may be given.",
+    todo: "Wait as long as Retry-After says, then ask again.",
+  },
+} as const satisfies Record<string, { status: number; title: string; todo: string }>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A problem document as it is sent. */
+export interface ProblemDocument {
+  type: string;
+  title: string;
+  status: number;
+  code: ProblemCode;
+  detail: string;
+}
+
+/** The RFC 9457 document of a code; `detail` adds what is particular to this case. */
+export function problemDocument(code: ProblemCode, detail?: string): ProblemDocument {
+  const { status, title, todo } = PROBLEMS[code];
+  return { type: `/v1/codes/${code}`, title, status, code, detail: detail === undefined ? todo : `${detail} ${todo}` };
+}
+
+/** Every code that this system gives, with what it means and what to do: served at /v1/codes. */
+export function codeCatalogue(): { code: ProblemCode | VerdictCode; status?: number; means: string; todo: string }[] {
+  return [
+    ...Object.entries(PROBLEMS).map(([code, p]) => ({
+      code: code as ProblemCode,
+      status: p.status,
+      means: p.title,
+      todo: p.todo,
+    })),
+    ...Object.entries(VERDICT_CODES).map(([code, v]) => ({ code: code as VerdictCode, means: v.means, todo: v.todo })),
+  ];
+}
