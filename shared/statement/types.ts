@@ -145,19 +145,20 @@ const ReleaseStatement = z.strictObject({
   previous: Sha256.nullable(),
 });
 
-export const Statement = z.union([
-  TallyStatement,
-  PollsStatement,
-  SeatsStatement,
-  DeclarationStatement,
-  VoidStatement,
-  DecisionStatement,
-  LiftStatement,
-  ReleaseStatement,
-]);
+/** Every type of statement by its name: the reader picks one, so that a refusal names what is wrong with that type. */
+export const STATEMENTS = {
+  tally: TallyStatement,
+  polls: PollsStatement,
+  seats: SeatsStatement,
+  declaration: DeclarationStatement,
+  void: VoidStatement,
+  decision: DecisionStatement,
+  lift: LiftStatement,
+  release: ReleaseStatement,
+} as const;
 
 export type Tally = z.infer<typeof Tally>;
-export type Statement = z.infer<typeof Statement>;
+export type Statement = { [T in keyof typeof STATEMENTS]: z.infer<(typeof STATEMENTS)[T]> }[keyof typeof STATEMENTS];
 export type StatementType = Statement["type"];
 export type Clocks = z.infer<typeof Clocks>;
 
