@@ -1,0 +1,462 @@
+-- The schema that the migrations make: written by `tsx infra/migrations/migrate.ts --dump`, for review.
+
+-- Roles
+
+create role scrutin_ledger login;
+
+create role scrutin_owner nologin;
+
+create role scrutin_recount login;
+
+create role scrutin_release login;
+
+create role scrutin_tabulate login;
+
+create role scrutin_watch login;
+
+-- Schemas
+
+create schema ledger authorization scrutin_owner;
+grant usage on schema ledger to scrutin_ledger;
+grant usage on schema ledger to scrutin_recount;
+grant usage on schema ledger to scrutin_release;
+grant usage on schema ledger to scrutin_tabulate;
+grant usage on schema ledger to scrutin_watch;
+
+create schema public authorization pg_database_owner;
+
+create schema recount authorization scrutin_owner;
+grant usage on schema recount to scrutin_recount;
+grant usage on schema recount to scrutin_release;
+grant usage on schema recount to scrutin_tabulate;
+grant usage on schema recount to scrutin_watch;
+
+create schema release authorization scrutin_owner;
+grant usage on schema release to scrutin_recount;
+grant usage on schema release to scrutin_release;
+grant usage on schema release to scrutin_tabulate;
+grant usage on schema release to scrutin_watch;
+
+create schema scrutin authorization postgres;
+
+create schema tabulate authorization scrutin_owner;
+grant usage on schema tabulate to scrutin_recount;
+grant usage on schema tabulate to scrutin_release;
+grant usage on schema tabulate to scrutin_tabulate;
+grant usage on schema tabulate to scrutin_watch;
+
+-- Tables
+
+create table ledger.checkpoint (
+  size bigint not null,
+  root bytea not null,
+  note text not null,
+  signed_at timestamp with time zone not null,
+  constraint checkpoint_pkey PRIMARY KEY (size),
+  constraint checkpoint_root_check CHECK ((length(root) = 32))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.checkpoint FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.checkpoint to scrutin_ledger;
+grant select on ledger.checkpoint to scrutin_recount;
+grant select on ledger.checkpoint to scrutin_release;
+grant select on ledger.checkpoint to scrutin_tabulate;
+grant select on ledger.checkpoint to scrutin_watch;
+
+create table ledger.data_key (
+  id bytea not null,
+  wrapped bytea not null,
+  constraint data_key_pkey PRIMARY KEY (id),
+  constraint data_key_id_check CHECK ((length(id) = 16))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.data_key FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.data_key to scrutin_ledger;
+grant select on ledger.data_key to scrutin_recount;
+grant select on ledger.data_key to scrutin_tabulate;
+
+create table ledger.definition (
+  one boolean not null default true,
+  sha256 bytea not null,
+  origin text not null,
+  document bytea not null,
+  signatures jsonb not null,
+  constraint definition_pkey PRIMARY KEY (one),
+  constraint definition_one_check CHECK (one),
+  constraint definition_sha256_check CHECK ((length(sha256) = 32))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.definition FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.definition to scrutin_ledger;
+grant select on ledger.definition to scrutin_recount;
+grant select on ledger.definition to scrutin_release;
+grant select on ledger.definition to scrutin_tabulate;
+
+create table ledger.entry (
+  index bigint not null,
+  body bytea not null,
+  leaf bytea not null,
+  received timestamp with time zone not null,
+  type text not null,
+  state text not null,
+  key text,
+  sequence bigint,
+  payload bytea,
+  constraint entry_pkey PRIMARY KEY (index),
+  constraint entry_leaf_check CHECK ((length(leaf) = 32)),
+  constraint entry_payload_check CHECK ((length(payload) = 32))
+);
+-- owner scrutin_owner
+CREATE UNIQUE INDEX entry_identity ON ledger.entry USING btree (key, sequence, payload);
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.entry to scrutin_ledger;
+grant select on ledger.entry to scrutin_recount;
+grant select on ledger.entry to scrutin_release;
+grant select on ledger.entry to scrutin_tabulate;
+grant select on ledger.entry to scrutin_watch;
+
+create table ledger.gate_fact (
+  index bigint not null,
+  kind text not null,
+  state text not null,
+  constituency text,
+  until timestamp with time zone,
+  constraint gate_fact_pkey PRIMARY KEY (index),
+  constraint gate_fact_check CHECK (((kind = 'extended'::text) = (until IS NOT NULL))),
+  constraint gate_fact_index_fkey FOREIGN KEY (index) REFERENCES ledger.entry(index),
+  constraint gate_fact_kind_check CHECK ((kind = ANY (ARRAY['closed'::text, 'extended'::text, 'override'::text, 'hold'::text, 'resume'::text])))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.gate_fact FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.gate_fact to scrutin_ledger;
+grant select on ledger.gate_fact to scrutin_recount;
+grant select on ledger.gate_fact to scrutin_release;
+grant select on ledger.gate_fact to scrutin_tabulate;
+grant select on ledger.gate_fact to scrutin_watch;
+
+create table ledger.head (
+  one boolean not null default true,
+  size bigint not null,
+  root bytea not null,
+  constraint head_pkey PRIMARY KEY (one),
+  constraint head_one_check CHECK (one)
+);
+-- owner scrutin_owner
+CREATE TRIGGER never_empty BEFORE TRUNCATE ON ledger.head FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- never_empty fires always
+CREATE TRIGGER only_forward BEFORE DELETE OR UPDATE ON ledger.head FOR EACH ROW EXECUTE FUNCTION ledger.head_forward();
+-- only_forward fires always
+grant insert, select, update on ledger.head to scrutin_ledger;
+grant select on ledger.head to scrutin_recount;
+grant select on ledger.head to scrutin_release;
+grant select on ledger.head to scrutin_tabulate;
+grant select on ledger.head to scrutin_watch;
+
+create table ledger.lift (
+  one boolean not null default true,
+  index bigint not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  constraint lift_pkey PRIMARY KEY (one),
+  constraint lift_index_fkey FOREIGN KEY (index) REFERENCES ledger.entry(index),
+  constraint lift_one_check CHECK (one)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.lift FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+CREATE TRIGGER wall BEFORE INSERT ON ledger.lift FOR EACH ROW EXECUTE FUNCTION ledger.wall();
+-- wall fires always
+grant insert, select on ledger.lift to scrutin_ledger;
+grant select on ledger.lift to scrutin_recount;
+grant select on ledger.lift to scrutin_release;
+grant select on ledger.lift to scrutin_tabulate;
+grant select on ledger.lift to scrutin_watch;
+
+create table ledger.poll (
+  state text not null,
+  constituency text not null,
+  closes_at timestamp with time zone not null,
+  constraint poll_pkey PRIMARY KEY (constituency)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.poll FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.poll to scrutin_ledger;
+grant select on ledger.poll to scrutin_recount;
+grant select on ledger.poll to scrutin_tabulate;
+grant select on ledger.poll to scrutin_watch;
+
+create table ledger.statement (
+  index bigint not null,
+  sha256 bytea not null,
+  data_key bytea not null,
+  sealed bytea not null,
+  judgement bytea not null,
+  clear bytea,
+  constraint statement_pkey PRIMARY KEY (index),
+  constraint statement_data_key_fkey FOREIGN KEY (data_key) REFERENCES ledger.data_key(id),
+  constraint statement_index_fkey FOREIGN KEY (index) REFERENCES ledger.entry(index),
+  constraint statement_sha256_check CHECK ((length(sha256) = 32)),
+  constraint statement_sha256_key UNIQUE (sha256)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.statement FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.statement to scrutin_ledger;
+grant select on ledger.statement to scrutin_recount;
+grant select on ledger.statement to scrutin_tabulate;
+
+create table recount."position" (
+  one boolean not null default true,
+  size bigint not null,
+  constraint position_pkey PRIMARY KEY (one),
+  constraint position_one_check CHECK (one)
+);
+-- owner scrutin_owner
+grant insert, select, update on recount."position" to scrutin_recount;
+grant select on recount."position" to scrutin_tabulate;
+grant select on recount."position" to scrutin_watch;
+
+create table recount.answer (
+  number bigint not null,
+  size bigint not null,
+  sealed bytea not null,
+  answered_at timestamp with time zone not null default clock_timestamp(),
+  constraint answer_pkey PRIMARY KEY (number, size)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON recount.answer FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on recount.answer to scrutin_recount;
+grant select on recount.answer to scrutin_release;
+grant select on recount.answer to scrutin_tabulate;
+
+create table recount.cosignature (
+  proposal bytea not null,
+  signature bytea not null,
+  constraint cosignature_pkey PRIMARY KEY (proposal),
+  constraint cosignature_proposal_fkey FOREIGN KEY (proposal) REFERENCES tabulate.proposal(sha256)
+);
+-- owner scrutin_owner
+grant insert, select on recount.cosignature to scrutin_recount;
+grant select on recount.cosignature to scrutin_tabulate;
+
+create table recount.part (
+  name text not null,
+  sealed bytea not null,
+  constraint part_pkey PRIMARY KEY (name)
+);
+-- owner scrutin_owner
+grant insert, select, update on recount.part to scrutin_recount;
+
+create table release.key_share (
+  number bigint not null,
+  size bigint not null,
+  given_by text not null,
+  share bytea not null,
+  given_at timestamp with time zone not null default clock_timestamp(),
+  constraint key_share_pkey PRIMARY KEY (number, given_by),
+  constraint key_share_given_by_check CHECK ((given_by = ANY (ARRAY['tabulate'::text, 'recount'::text]))),
+  constraint key_share_share_check CHECK ((length(share) = 32))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON release.key_share FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+CREATE TRIGGER wall BEFORE INSERT ON release.key_share FOR EACH ROW EXECUTE FUNCTION release.wall();
+-- wall fires always
+grant insert, select on release.key_share to scrutin_recount;
+grant insert, select on release.key_share to scrutin_tabulate;
+grant select on release.key_share to scrutin_release;
+grant select on release.key_share to scrutin_watch;
+
+create table scrutin.migration (
+  number integer not null,
+  name text not null,
+  sha256 bytea not null,
+  applied_at timestamp with time zone not null default clock_timestamp(),
+  constraint migration_pkey PRIMARY KEY (number),
+  constraint migration_sha256_check CHECK ((length(sha256) = 32))
+);
+-- owner postgres
+
+create table tabulate."position" (
+  one boolean not null default true,
+  size bigint not null,
+  constraint position_pkey PRIMARY KEY (one),
+  constraint position_one_check CHECK (one)
+);
+-- owner scrutin_owner
+grant insert, select, update on tabulate."position" to scrutin_tabulate;
+grant select on tabulate."position" to scrutin_recount;
+grant select on tabulate."position" to scrutin_watch;
+
+create table tabulate.candidate (
+  number bigint not null,
+  size bigint not null,
+  sealed bytea not null,
+  written_at timestamp with time zone not null default clock_timestamp(),
+  constraint candidate_pkey PRIMARY KEY (number, size)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON tabulate.candidate FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on tabulate.candidate to scrutin_tabulate;
+grant select on tabulate.candidate to scrutin_recount;
+grant select on tabulate.candidate to scrutin_release;
+
+create table tabulate.part (
+  name text not null,
+  sealed bytea not null,
+  constraint part_pkey PRIMARY KEY (name)
+);
+-- owner scrutin_owner
+grant insert, select, update on tabulate.part to scrutin_tabulate;
+
+create table tabulate.proposal (
+  sha256 bytea not null,
+  type text not null,
+  payload bytea not null,
+  signature bytea not null,
+  proposed_at timestamp with time zone not null default clock_timestamp(),
+  constraint proposal_pkey PRIMARY KEY (sha256),
+  constraint proposal_sha256_check CHECK ((length(sha256) = 32)),
+  constraint proposal_type_check CHECK ((type = ANY (ARRAY['lift'::text, 'release'::text])))
+);
+-- owner scrutin_owner
+grant insert, select on tabulate.proposal to scrutin_tabulate;
+grant select on tabulate.proposal to scrutin_recount;
+
+-- Functions
+
+CREATE OR REPLACE FUNCTION ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  new_size bigint := old_size + coalesce(array_length(bodies, 1), 0);
+begin
+  update ledger.head h set size = new_size, root = new_root where h.size = old_size and h.root = old_root;
+  if not found then
+    raise exception 'the head of the log is not where this writer left it: another writer is at work' using errcode = 'SC003';
+  end if;
+  insert into ledger.data_key (id, wrapped) select * from unnest(key_ids, key_wrapped) on conflict do nothing;
+  insert into ledger.entry (index, body, leaf, received, type, state, key, sequence, payload)
+    select old_size + n - 1, b, l, r, t, s, k, q, p
+    from unnest(bodies, leaves, received, types, states, keys, sequences, payloads) with ordinality as u (b, l, r, t, s, k, q, p, n);
+  insert into ledger.statement (index, sha256, data_key, sealed, judgement, clear)
+    select old_size + n - 1, h, d, s, j, c
+    from unnest(statements, data_keys, sealeds, judgements, clears) with ordinality as u (h, d, s, j, c, n);
+  insert into ledger.checkpoint (size, root, note, signed_at) values (new_size, new_root, append.note, append.signed_at);
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]) to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION ledger.gate_reasons()
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select 'no schedule' where not exists (select from ledger.poll)
+  union all
+  select 'polls of ' || p.constituency || ' close later' from ledger.poll p
+    where clock_timestamp() < greatest(p.closes_at, (
+      select max(f.until) from ledger.gate_fact f
+      where f.kind = 'extended' and f.state = p.state and (f.constituency is null or f.constituency = p.constituency)))
+  union all
+  select 'no closure of ' || p.constituency from ledger.poll p
+    where not exists (
+      select from ledger.gate_fact c
+      where c.kind = 'closed' and c.state = p.state and (c.constituency is null or c.constituency = p.constituency)
+        and not exists (
+          select from ledger.gate_fact e
+          where e.kind = 'extended' and e.state = p.state and (e.constituency is null or e.constituency = p.constituency)
+            and e.index > c.index))
+    and not exists (select from ledger.gate_fact o where o.kind = 'override' and o.state = p.state)
+  union all
+  select 'the Union is on hold' where (
+    select f.kind from ledger.gate_fact f where f.state = 'EU' and f.kind in ('hold', 'resume') order by f.index desc limit 1) = 'hold'
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.gate_reasons() to scrutin_ledger;
+grant execute on function ledger.gate_reasons() to scrutin_recount;
+grant execute on function ledger.gate_reasons() to scrutin_tabulate;
+grant execute on function ledger.gate_reasons() to scrutin_watch;
+
+CREATE OR REPLACE FUNCTION ledger.head_forward()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op <> 'UPDATE' or new.size <= old.size then
+    raise exception 'the head of the log only moves forward: % is refused', tg_op using errcode = 'SC001';
+  end if;
+  return new;
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.head_forward() to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION ledger.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'ledger.% only grows: % is refused', tg_table_name, tg_op using errcode = 'SC001';
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.refuse_change() to scrutin_ledger;
+grant execute on function ledger.refuse_change() to scrutin_recount;
+grant execute on function ledger.refuse_change() to scrutin_tabulate;
+
+CREATE OR REPLACE FUNCTION ledger.wall()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  reason text;
+begin
+  select string_agg(r, '; ') into reason from ledger.gate_reasons() as r;
+  if reason is not null then
+    raise exception 'the gate is closed: %', reason using errcode = 'SC002';
+  end if;
+  return new;
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.wall() to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION release.wall()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if not exists (select from ledger.lift) then
+    raise exception 'the gate is closed: no lift in the log' using errcode = 'SC002';
+  end if;
+  if new.given_by <> replace(session_user, 'scrutin_', '') and not exists (select from pg_roles where rolname = session_user and rolsuper) then
+    raise exception 'a share is given by the count that holds it' using errcode = 'SC004';
+  end if;
+  if clock_timestamp() < (select max(greatest(p.closes_at, (
+      select max(f.until) from ledger.gate_fact f
+      where f.kind = 'extended' and f.state = p.state and (f.constituency is null or f.constituency = p.constituency)
+        and f.index < (select l.index from ledger.lift l)))) from ledger.poll p) then
+    raise exception 'the gate is closed: polls close later' using errcode = 'SC002';
+  end if;
+  return new;
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function release.wall() to scrutin_recount;
+grant execute on function release.wall() to scrutin_tabulate;

@@ -1,0 +1,78 @@
+import { createHmac, randomBytes } from "node:crypto";
+import pg from "pg";
+import { lockRoles, migrate } from "../migrations/migrate.ts";
+
+/** Services that have a login role of their own in Postgres; `ingest` keeps nothing there. */
+export const ROLES = ["ledger", "tabulate", "recount", "release", "watch"] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface Database {
+  name: string;
+  /** As whoever made it: owner of everything, for the stack and for tests. */
+  adminUrl: string;
+  /** As a service's own login role. */
+  urlOf(role: Role): string;
+  /** Ends every connection to it and removes it. */
+  drop(): Promise<void>;
+}
+
+/**
+ * Makes a fresh database on the server at `serverUrl`, or opens the one that an earlier start made there, with every migration applied and a password for each role. Roles belong
+ * to the whole server and may serve another stack there, so a password follows from the server's own secret: setting it twice
+ * sets the same one.
+ */
+export async function openDatabase(serverUrl: string, existing?: string): Promise<Database> {
+  const name = existing ?? `scrutin_${randomBytes(6).toString("hex")}`;
+  if (existing === undefined) {
+    await withClient(serverUrl, async (client) => {
+      await client.query(`create database ${name}`);
+    });
+  }
+  const adminUrl = at(serverUrl, name);
+  await withClient(adminUrl, async (client) => {
+    await migrate(client);
+    await client.query("begin");
+    await lockRoles(client);
+    for (const role of ROLES) {
+      await client.query(`alter role scrutin_${role} login password '${passwordOf(serverUrl, role)}'`);
+    }
+    await client.query("commit");
+  });
+  return {
+    name,
+    adminUrl,
+    urlOf: (role) => at(serverUrl, name, { user: `scrutin_${role}`, password: passwordOf(serverUrl, role) }),
+    drop: () =>
+      withClient(serverUrl, async (client) => {
+        await client.query(`drop database if exists ${name} with (force)`);
+      }),
+  };
+}
+
+/** Runs `work` with one connection that is closed whatever happens. */
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: "scrutin stack" });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function passwordOf(serverUrl: string, role: Role): string {
+  const { password, username, host } = new URL(serverUrl);
+  return createHmac("sha256", password || `${username}@${host}`)
+    .update(`scrutin_${role}`)
+    .digest("base64url");
+}
+
+function at(serverUrl: string, database: string, as?: { user: string; password: string }): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${database}`;
+  if (as !== undefined) {
+    url.username = as.user;
+    url.password = as.password;
+  }
+  return url.href;
+}

@@ -1,0 +1,112 @@
+import { addsUp, lowersAFigure, sameFigures } from "../../services/office/check.ts";
+import type { Saying } from "../../services/office/sign.ts";
+import type { Definition } from "../../shared/definition/schema.ts";
+import type { Tally } from "../../shared/statement/types.ts";
+import type { Schedule } from "./schedule.ts";
+
+/**
+ * What each office will send and when: the data's own order of arrival, spread over the night so that the embargo is needed.
+ */
+
+/** Tallies that travel in one statement. */
+export const BATCH = 50;
+/** How much of what a state first reports is in before the lift. */
+const BEFORE_LIFT = 0.65;
+const REASON = "Corrected after the first protocol was checked.";
+
+/** A protocol as an office has it, in the order in which the data arrived. */
+export interface Protocol {
+  tally: Omit<Tally, "version" | "reason">;
+  /** The published version; left out where the office counts up by itself. */
+  version?: number;
+}
+
+/** One statement to be: when it is due, and what it says. */
+export interface Planned {
+  state: string;
+  due: number;
+  saying: Saying;
+}
+
+export interface Feed {
+  state: string;
+  /** First reports, then what changed later, both in order. */
+  first: Protocol[];
+  later: Protocol[];
+}
+
+/** Real instant at which the polls of a state close. */
+export function closeOf(definition: Definition, state: string): number {
+  const found = definition.states.find(({ id }) => id === state);
+  const closings = found?.closings.filter(({ counts }) => counts).map(({ utc }) => Date.parse(utc)) ?? [];
+  return Math.max(...closings);
+}
+
+/** A moment after a close, in real ms: nobody signs in the same instant. */
+const AFTER_CLOSE_MS = 150;
+
+/** The statements of one state: its tallies, in batches, and the closure of its polls. */
+export function planState(feed: Feed, definition: Definition, schedule: Schedule): Planned[] {
+  const { state } = feed;
+  const votesPerBallot = definition.states.find(({ id }) => id === state)?.votesPerBallot ?? 1;
+  const close = closeOf(definition, state) + AFTER_CLOSE_MS;
+  const versions = new Map<string, { version: number; standing: Tally | undefined }>();
+  const write = ({ tally, version }: Protocol): Tally => {
+    const before = versions.get(tally.unit) ?? { version: 0, standing: undefined };
+    const next: Tally = { ...tally, version: version ?? before.version + 1 };
+    if (before.standing !== undefined && lowersAFigure(before.standing, next)) next.reason = REASON;
+    // A quarantined tally uses up no version: only one that adds up will stand.
+    if (addsUp(next, votesPerBallot)) versions.set(tally.unit, { version: next.version, standing: next });
+    return next;
+  };
+  const first = feed.first.map(write);
+  const later: Tally[] = [];
+  for (const protocol of feed.later) {
+    const standing = versions.get(protocol.tally.unit)?.standing;
+    if (standing === undefined || !sameFigures(standing, { ...protocol.tally, version: 1 }))
+      later.push(write(protocol));
+  }
+
+  const early = Math.ceil(first.length * BEFORE_LIFT);
+  const liftRoom = Math.max(close + 1, schedule.lift - 300);
+  const after = schedule.lift + 300;
+  return [
+    { state, due: close, saying: { type: "polls", polls: "closed" } satisfies Saying },
+    ...spread(first.slice(0, early), state, votesPerBallot, close, liftRoom),
+    ...spread(
+      first.slice(early),
+      state,
+      votesPerBallot,
+      Math.max(close, after),
+      schedule.lift + (schedule.end - schedule.lift) * 0.5,
+    ),
+    ...spread(later, state, votesPerBallot, Math.max(close, after), schedule.end),
+  ];
+}
+
+/** Batches of tallies, evenly over an interval; one that does not add up travels alone. */
+function spread(tallies: Tally[], state: string, votesPerBallot: number, from: number, to: number): Planned[] {
+  const batches: Tally[][] = [];
+  let open: Tally[] = [];
+  let units = new Set<string>();
+  for (const tally of tallies) {
+    if (!addsUp(tally, votesPerBallot)) {
+      batches.push([tally]);
+      continue;
+    }
+    if (open.length === BATCH || units.has(tally.unit)) {
+      batches.push(open);
+      open = [];
+      units = new Set();
+    }
+    open.push(tally);
+    units.add(tally.unit);
+  }
+  if (open.length > 0) batches.push(open);
+  const step = (to - from) / Math.max(1, batches.length);
+  return batches.map((batch, i) => ({
+    state,
+    due: Math.round(from + i * step),
+    saying: { type: "tally", tallies: batch },
+  }));
+}

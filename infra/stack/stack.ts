@@ -1,0 +1,256 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
+import type { Definition } from "../../shared/definition/schema.ts";
+import { createStreams, STREAMS } from "../../shared/platform/nats.ts";
+import { missing, type Say } from "./child.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { startNats } from "./nats.ts";
+import { findNatsServer } from "./nats-server.ts";
+import { removePostgres, startPostgres } from "./postgres.ts";
+import { type Child, supervise } from "./processes.ts";
+import {
+  makeNatsUsers,
+  type NatsUser,
+  type SecretFiles,
+  type Secrets,
+  type ServiceName,
+  writeSecret,
+  writeSecrets,
+} from "./secrets.ts";
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The exercise that a stack runs: the signed definition and every key that it names. */
+export interface Exercise {
+  definition: { bytes: Uint8Array; signatures: unknown; read: Definition; hash: string };
+  secrets: Secrets;
+}
+
+export interface StackOptions {
+  /** A folder that belongs to this stack alone. One that a stopped stack kept is taken up where it was left. */
+  folder: string;
+  /** Makes the exercise of a fresh folder; not called when the folder holds one. */
+  makeExercise: () => Promise<Exercise>;
+  /** Leave database, streams and files where they are when the stack stops. */
+  keepData: boolean;
+  say: Say;
+  /** Servers that are there already; without them the stack starts its own. */
+  databaseUrl?: string | undefined;
+  natsUrl?: string | undefined;
+}
+
+export interface Stack {
+  addresses: { ingest: string; release: string; watch: string };
+  /** Files that a person or a client reads: the definition's bytes and the folder of JWKs. */
+  definitionFile: string;
+  keysFolder: string;
+  database: Database;
+  services: ReadonlyMap<ServiceName, Child>;
+  /** Ends every child, the last started first. */
+  stop(): Promise<void>;
+}
+
+/** Something that was started and must be ended; `stop` ends them in reverse order and tells every failure. */
+type Ending = () => Promise<void>;
+
+/**
+ * Brings the whole system up on this machine: Postgres, NATS, and each service as a process of its own, bound to loopback.
+ * If any part fails to start, what was started is ended again.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const endings: Ending[] = [];
+  try {
+    return await bringUp(options, endings);
+  } catch (error) {
+    await endAll(endings);
+    throw error;
+  }
+}
+
+async function bringUp(options: StackOptions, endings: Ending[]): Promise<Stack> {
+  const { folder, say } = options;
+  await mkdir(folder, { recursive: true, mode: 0o711 });
+  const before = await readKept(folder);
+  const started = await Promise.allSettled([
+    bringUpDatabase(options, before?.database, endings),
+    bringUpBus(options, before?.users, endings),
+  ]);
+  const failed = started.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  const [database, bus] = started.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [
+    Database,
+    { url: string; users: NatsUser[] },
+  ];
+  // The servers stand: only now are the instants of a fresh exercise fixed, so that a slow start takes nothing from them.
+  const files = await prepareFiles(options, before);
+  const kept: Kept = { database: database.name, users: bus.users, secrets: files.secrets };
+  await writeSecret(keptFile(folder), JSON.stringify(kept));
+  const services = new Map<ServiceName, Child>();
+  const common = {
+    HOST: "127.0.0.1",
+    PORT: "0",
+    NATS_URL: bus.url,
+    SCRUTIN_DEFINITION: files.definition,
+    SCRUTIN_DEFINITION_SIGNATURES: files.signatures,
+    SCRUTIN_AUTHORITY: files.authority,
+    SCRUTIN_PARENT: "1",
+  };
+  const start = async (name: ServiceName, more: Record<string, string>) => {
+    const seed = bus.users.find((user) => user.name === name);
+    const env = { ...common, ...(seed === undefined ? {} : { NATS_NKEY_FILE: seed.file }), ...more };
+    const child = await supervise({
+      name,
+      script: join(PROJECT, "services", name, "main.ts"),
+      env,
+      folder,
+      say,
+      restart: true,
+    });
+    services.set(name, child);
+    endings.push(() => child.stop());
+    say(`${name} is up at ${child.url}`);
+    return child.url;
+  };
+  const vault = (name: "ledger" | "tabulate" | "recount") => ({
+    DATABASE_URL: database.urlOf(name),
+    SCRUTIN_KEY_FILE: files.secrets.service[name],
+    SCRUTIN_VAULT_KEY_FILE: files.secrets.vault,
+  });
+  const [ledger, ingest] = await Promise.all([start("ledger", vault("ledger")), start("ingest", {})]);
+  const [tabulate, recount, release] = await Promise.all([
+    start("tabulate", { ...vault("tabulate"), SCRUTIN_INGEST_URL: ingest }),
+    start("recount", vault("recount")),
+    start("release", { DATABASE_URL: database.urlOf("release") }),
+  ]);
+  const watched = JSON.stringify({ ingest, ledger, tabulate, recount, release });
+  const watch = await start("watch", { DATABASE_URL: database.urlOf("watch"), SCRUTIN_SERVICES: watched });
+  return {
+    addresses: { ingest, release, watch },
+    definitionFile: files.definition,
+    keysFolder: files.secrets.people,
+    database,
+    services,
+    stop: () => endAll(endings),
+  };
+}
+
+async function endAll(endings: Ending[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const end of endings.splice(0).reverse()) await end().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw new AggregateError(failures, "not everything that was started could be ended");
+}
+
+/** What a stopped stack leaves in its folder for the next start: the last file written, so a half-made folder is not taken up. */
+interface Kept {
+  database: string;
+  users: NatsUser[];
+  secrets: SecretFiles;
+}
+
+const keptFile = (folder: string) => join(folder, "stack.json");
+
+async function readKept(folder: string): Promise<Kept | undefined> {
+  const text = await readFile(keptFile(folder), "utf8").catch(missing);
+  return text === undefined ? undefined : (JSON.parse(text) as Kept);
+}
+
+async function prepareFiles({ folder, makeExercise, say }: StackOptions, kept: Kept | undefined) {
+  const paths = {
+    definition: join(folder, "definition.json"),
+    signatures: join(folder, "definition.signatures.json"),
+    authority: join(folder, "authority.json"),
+  };
+  if (kept !== undefined) {
+    say(`taking up the exercise in ${folder}`);
+    return { ...paths, secrets: kept.secrets };
+  }
+  const { definition, secrets } = await makeExercise();
+  const anchors = secrets.authority.map(({ id, publicKey }) => ({ id, publicKey }));
+  await writeFile(paths.definition, definition.bytes);
+  await writeFile(paths.signatures, JSON.stringify(definition.signatures));
+  await writeFile(paths.authority, JSON.stringify(anchors, null, 2));
+  return { ...paths, secrets: await writeSecrets(folder, secrets) };
+}
+
+async function bringUpDatabase(options: StackOptions, kept: string | undefined, endings: Ending[]): Promise<Database> {
+  const { folder, say, databaseUrl, keepData } = options;
+  let serverUrl = databaseUrl;
+  if (serverUrl === undefined) {
+    const data = join(folder, "postgres");
+    const server = await startPostgres({ folder: data, say });
+    endings.push(async () => {
+      await server.stop();
+      if (!keepData) await removePostgres(data);
+    });
+    serverUrl = server.url;
+    say(`Postgres is up on port ${server.port}`);
+  }
+  const database = await openDatabase(serverUrl, kept);
+  if (databaseUrl !== undefined) {
+    say(`using the Postgres of DATABASE_URL, database ${database.name}`);
+    if (!keepData) endings.push(() => database.drop());
+  }
+  return database;
+}
+
+async function bringUpBus(
+  options: StackOptions,
+  kept: NatsUser[] | undefined,
+  endings: Ending[],
+): Promise<{ url: string; users: NatsUser[] }> {
+  const { folder, say, natsUrl, keepData } = options;
+  if (natsUrl !== undefined) {
+    say("using the NATS server of NATS_URL");
+    await prepareStreams(natsUrl, undefined, kept === undefined);
+    if (!keepData) endings.push(() => removeStreams(natsUrl));
+    return { url: natsUrl, users: [] };
+  }
+  const users = kept ?? (await makeNatsUsers(folder));
+  const server = await startNats({ folder: join(folder, "nats"), binary: await findNatsServer({ say }), users, say });
+  endings.push(() => server.stop());
+  say(`NATS is up on port ${server.port}`);
+  await prepareStreams(server.url, users.find((user) => user.name === "stack")?.file, false);
+  return { url: server.url, users };
+}
+
+async function openBus(url: string, seedFile?: string): Promise<NatsConnection> {
+  const seed = seedFile === undefined ? {} : { authenticator: nkeyAuthenticator(await readFile(seedFile)) };
+  return connect({ servers: url, name: "stack", ...seed });
+}
+
+/** Makes the streams; where they must not be there yet, a server that carries another election is refused. */
+async function prepareStreams(url: string, seedFile: string | undefined, mustBeNew: boolean): Promise<void> {
+  const nc = await openBus(url, seedFile);
+  try {
+    const { streams } = await nc.jetstreamManager();
+    for await (const { config } of streams.list()) {
+      if (mustBeNew && OUR_STREAMS.includes(config.name)) {
+        throw new Error(
+          `the NATS server of NATS_URL already carries an election (stream ${config.name}); use another server or account`,
+        );
+      }
+    }
+    await createStreams(nc);
+  } finally {
+    await nc.close();
+  }
+}
+
+async function removeStreams(url: string): Promise<void> {
+  const nc = await openBus(url);
+  try {
+    const { streams } = await nc.jetstreamManager();
+    for (const name of OUR_STREAMS) await streams.delete(name);
+  } finally {
+    await nc.close();
+  }
+}
+
+const OUR_STREAMS: readonly string[] = Object.values(STREAMS);
+
+/** Removes a stack's folder: figures, keys and logs of an exercise that is over. */
+export async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}
