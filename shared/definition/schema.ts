@@ -121,6 +121,8 @@ const Units = z.strictObject({ constituency: z.string(), kind: z.string(), ids: 
  */
 const Closing = z.strictObject({
   where: Text,
+  /** The IANA zone of `local` where it is not the state's own: Atlantic/Canary. */
+  timezone: Text.optional(),
   local: LocalInstant,
   utc: Instant,
   counts: z.boolean(),

@@ -1,0 +1,365 @@
+import { describe, expect, it } from "vitest";
+import { sampleTally } from "../definition/sample.ts";
+import { VERDICT_CODES, type VerdictCode } from "./codes.ts";
+import type { Finding } from "./entry.ts";
+import { judge } from "./judge.ts";
+import * as say from "./judge-sample.ts";
+import { CLOSE, LATER, LIFTED, logOf, one, SAMPLE, type Sent, tally } from "./judge-sample.ts";
+import { exceeds } from "./tally-rules.ts";
+
+/** A code, the statement that gets it, its nearest neighbour that gets nothing, and the log that both meet. */
+type Row = [code: VerdictCode, what: string, wrong: Sent, right: Sent, log?: Sent[]];
+
+const HOUR = 3_600_000;
+const with_ = (sent: Sent, changes: Partial<Sent>): Sent => ({ ...sent, ...changes });
+const definition = (sent: Sent, hash: string): Sent =>
+  with_(sent, { statement: { ...sent.statement, definition: hash } as Sent["statement"] });
+const sequence = (sent: Sent, n: number): Sent =>
+  with_(sent, { statement: { ...sent.statement, sequence: n } as Sent["statement"] });
+const votes = { AT01: 120, AT02: 98, AT90: 2 };
+const official = [say.ALL_OF_AT, say.declares("AT", "official", ["AT-1", "AT-2"])];
+const reopened = [...official, say.declares("AT", "final", ["AT-1", "AT-2"])];
+const all = { AT01: 10, AT02: 10 };
+
+const ROWS: Row[] = [
+  ["F.101", "another election", definition(one(), "0".repeat(64)), one()],
+  ["F.102", "a second payload", with_(one(), { equivocates: true }), one()],
+  ["F.103", "one official of two", with_(say.luxembourg("LU-11"), { by: ["LU-1"] }), say.luxembourg("LU-11")],
+  [
+    "F.103",
+    "one official with two keys",
+    say.declares("AT", "final", ["AT-1", "AT-3"]),
+    say.declares("AT", "final", ["AT-1", "AT-2"]),
+    [say.ALL_OF_AT],
+  ],
+  [
+    "F.103",
+    "a declaration by one",
+    say.declares("AT", "final", ["AT-1"]),
+    say.declares("AT", "final", ["AT-2", "AT-3"]),
+    [say.ALL_OF_AT],
+  ],
+  [
+    "F.103",
+    "a decision by one trustee",
+    say.decides("override", "AT", "trustee-1"),
+    say.decides("override", "AT", "trustee-3", "trustee-1"),
+  ],
+  ["F.103", "a lift by tabulate alone", say.lift(undefined, ["tabulate-1"]), say.lift(), LIFTED.slice(0, 2)],
+  ["F.104", "an office for another state", with_(one(), { by: ["LU-1"] }), one()],
+  [
+    "F.104",
+    "a cosigner of another state",
+    with_(one(), { by: ["AT-1", "LU-1"] }),
+    with_(one(), { by: ["AT-1", "AT-2"] }),
+  ],
+  ["F.104", "a tally by a trustee", with_(one(), { by: ["trustee-1"] }), one()],
+  ["F.104", "a hold by an office", say.decides("hold", "AT", "AT-1"), say.decides("hold", "AT", "trustee-2")],
+  ["F.104", "recount first", say.lift(undefined, ["recount-1", "tabulate-1"]), say.lift(), LIFTED.slice(0, 2)],
+  ["F.104", "a lift by offices", say.lift(undefined, ["AT-1", "LU-1"]), say.lift(), LIFTED.slice(0, 2)],
+  ["F.201", "no such unit", tally([sampleTally("AT-5")]), tally([sampleTally("AT-4")])],
+  ["F.202", "another state's unit", tally([sampleTally("LU-11")]), tally([sampleTally("AT-2")])],
+  [
+    "F.203",
+    "a unit twice",
+    tally([sampleTally("AT-1"), sampleTally("AT-1")]),
+    tally([sampleTally("AT-1"), sampleTally("AT-2")]),
+  ],
+  ["F.204", "another state's list", one({ votes: { AT01: 120, AT02: 98, LU01: 2 } }), one({ votes })],
+  [
+    "F.204",
+    "another constituency's list",
+    say.luxembourg("LU-11", { votes: { LU11: 300 } }),
+    say.luxembourg("LU-11", { votes: { LU01: 300 } }),
+  ],
+  ["F.205", "the same version again", one({ version: 3 }), one({ version: 4 }), [one({ version: 3 })]],
+  ["F.206", "a first version of 101", one({ version: 101 }), one({ version: 100 })],
+  ["F.206", "101 ahead", one({ version: 108 }), one({ version: 107 }), [one({ version: 7 })]],
+  ["F.207", "a tally before the close", with_(one(), { at: CLOSE - 1 }), with_(one(), { at: CLOSE })],
+  [
+    "F.207",
+    "a tally before an extended close",
+    with_(say.luxembourg("LU-21"), { at: LATER - 1 }),
+    with_(say.luxembourg("LU-21"), { at: LATER }),
+    [say.extended("LU", LATER, "LU-N")],
+  ],
+  [
+    "F.207",
+    "seats before the close",
+    with_(say.seats("AT", "AT", all), { at: CLOSE - 1 }),
+    with_(say.seats("AT", "AT", all), { at: CLOSE }),
+  ],
+  [
+    "F.208",
+    "a list that falls",
+    one({ version: 2, votes: { AT01: 119, AT02: 99, AT90: 2 } }),
+    one({ version: 2, votes: { AT01: 119, AT02: 99, AT90: 2 }, reason: "recounted" }),
+    [one()],
+  ],
+  [
+    "F.208",
+    "a list that is left out",
+    one({ version: 2, votes: { AT01: 122, AT02: 98 } }),
+    one({ version: 2, ballots: 233, votes: { AT01: 122, AT02: 98, AT90: 2 } }),
+    [one()],
+  ],
+  ["F.208", "fewer electors", one({ version: 2, electors: 811 }), one({ version: 2, electors: 813 }), [one()]],
+  [
+    "F.208",
+    "fewer ballots, blank and invalid",
+    one({ version: 2, ballots: 229, blank: 3, invalid: 6 }),
+    one({ version: 2, ballots: 233, blank: 5, invalid: 8 }),
+    [one()],
+  ],
+  ["F.209", "a tally after official", one({ version: 2 }), one({ version: 2 }), official],
+  ["F.209", "seats after official", say.seats("AT", "AT", all), say.seats("AT", "AT", all), official],
+  ["F.301", "one ballot too many", one({ ballots: 232 }), one({ ballots: 231 })],
+  ["F.301", "one ballot too few", one({ ballots: 230 }), one({ ballots: 231 })],
+  [
+    "F.301",
+    "more blank and invalid than ballots",
+    say.luxembourg("LU-11", { ballots: 10, votes: { LU01: 6 } }),
+    say.luxembourg("LU-11", { ballots: 12, votes: { LU01: 6 } }),
+  ],
+  [
+    "F.302",
+    "more votes than six a ballot",
+    say.luxembourg("LU-11", { votes: { LU01: 535 } }),
+    say.luxembourg("LU-11", { votes: { LU01: 534 } }),
+  ],
+  ["F.303", "more ballots than its register", one({ electors: 230 }), one({ electors: 244 })],
+  ["F.303", "a register without electors", one({ electors: 0 }), one({ electors: 812 })],
+  ["F.401", "a closure before the close", say.closed("AT", undefined, CLOSE - 1), say.closed("AT", undefined, CLOSE)],
+  [
+    "F.401",
+    "a closure before the extended close",
+    say.closed("LU"),
+    say.closed("LU", "LU-S"),
+    [say.extended("LU", CLOSE + HOUR, "LU-N")],
+  ],
+  ["F.402", "an extension to the same close", say.extended("AT", CLOSE), say.extended("AT", CLOSE + 1)],
+  ["F.402", "more than four hours", say.extended("AT", CLOSE + 4 * HOUR + 1), say.extended("AT", CLOSE + 4 * HOUR)],
+  [
+    "F.402",
+    "more than four hours after the last one",
+    say.extended("AT", CLOSE + 5 * HOUR + 1),
+    say.extended("AT", CLOSE + 5 * HOUR),
+    [say.extended("AT", CLOSE + HOUR)],
+  ],
+  ["F.402", "an extension after the lift", say.extended("AT", LATER), say.closed("AT"), LIFTED],
+  ["F.403", "another state's constituency", say.closed("AT", "LU-N"), say.closed("AT", "AT")],
+  ["F.403", "seats of no constituency", say.seats("AT", "AT-X", all), say.seats("AT", "AT", all)],
+  [
+    "F.403",
+    "a draw in no constituency",
+    say.draws("XX", "seats", "AT01", "AT02"),
+    say.draws("AT", "seats", "AT01", "AT02"),
+  ],
+  ["F.404", "a seat too few", say.seats("AT", "AT", { AT01: 10, AT02: 9 }), say.seats("AT", "AT", all)],
+  ["F.404", "a list of elsewhere", say.seats("AT", "AT", { AT01: 10, LU01: 10 }), say.seats("AT", "AT", all)],
+  [
+    "F.404",
+    "a list of another constituency, with no seat",
+    say.seats("LU", "LU-N", { LU01: 4, LU11: 0 }),
+    say.seats("LU", "LU-N", { LU01: 4, LU02: 0 }),
+  ],
+  [
+    "F.405",
+    "a unit missing",
+    say.declares("LU", "final", ["LU-1", "LU-2"]),
+    say.declares("AT", "final", ["AT-1", "AT-2"]),
+    [say.ALL_OF_AT, say.luxembourg("LU-11"), say.luxembourg("LU-12")],
+  ],
+  ["F.406", "a number that is used", say.voids(900_000, true), say.voids(900_000)],
+  ["F.406", "its own number", sequence(say.voids(900_001), 900_001), sequence(say.voids(900_001), 900_002)],
+  ["F.407", "a voided number", sequence(one(), 900_000), sequence(one(), 900_001), [say.voids(900_000)]],
+  ["F.408", "a second hold", say.decides("hold", "AT"), say.decides("hold", "LU"), [say.decides("hold", "AT")]],
+  ["F.408", "a hold on nothing", say.decides("hold", "XX"), say.decides("hold", "EU")],
+  ["F.408", "a hold on the Union after the lift", say.decides("hold", "EU"), say.decides("hold", "AT"), LIFTED],
+  ["F.408", "no hold to resume", say.decides("resume", "LU"), say.decides("resume", "AT"), [say.decides("hold", "AT")]],
+  [
+    "F.408",
+    "an override of a closure",
+    say.decides("override", "AT"),
+    say.decides("override", "LU"),
+    [say.closed("AT")],
+  ],
+  [
+    "F.408",
+    "an override of one constituency's closure only",
+    say.decides("override", "EU"),
+    say.decides("override", "LU"),
+    [say.closed("LU", "LU-N")],
+  ],
+  [
+    "F.408",
+    "a second draw of the same tie",
+    say.draws("AT", "seats", "AT02", "AT01"),
+    say.draws("AT", "seats", "AT02", "AT03"),
+    [say.draws("AT", "seats", "AT01", "AT02")],
+  ],
+  ["F.408", "a contender twice", say.draws("AT", "seats", "AT01", "AT01"), say.draws("AT", "seats", "AT01", "AT-A1")],
+  [
+    "F.408",
+    "a contender of elsewhere",
+    say.draws("LU-N", "seats", "LU01", "LU11"),
+    say.draws("LU-N", "seats", "LU01", "LU02"),
+  ],
+  [
+    "F.408",
+    "a list outside the alliance",
+    say.draws("AT", "AT-A1", "AT01", "AT03"),
+    say.draws("AT", "AT-A1", "AT01", "AT02"),
+  ],
+  [
+    "F.408",
+    "a draw within nothing",
+    say.draws("AT", "AT-A2", "AT01", "AT02"),
+    say.draws("AT", "AT-A1", "AT02", "AT01"),
+  ],
+  ["F.501", "a closure missing", say.lift(), say.decides("override", "LU"), [say.closed("AT")]],
+  [
+    "F.501",
+    "a clock before the close",
+    say.lift(say.clocksAt(CLOSE - 1)),
+    say.lift(say.clocksAt(CLOSE)),
+    LIFTED.slice(0, 2),
+  ],
+  ["F.501", "no clocks", with_(say.lift(), { clocks: undefined }), say.lift(), LIFTED.slice(0, 2)],
+  ["F.501", "a release before the lift", say.release(1), say.lift(), LIFTED.slice(0, 2)],
+  ["F.502", "a second lift", say.lift(), say.release(1), LIFTED],
+  ["F.503", "a number left out", say.release(2, 10, null), say.release(1), LIFTED],
+  ["F.503", "a break in the chain", say.release(2, 20, "0".repeat(64)), say.release(2), [...LIFTED, say.release(1)]],
+  ["F.503", "a first release with one before it", say.release(1, 10, "0".repeat(64)), say.release(1), LIFTED],
+  ["F.503", "a log that did not grow", say.release(2, 10), say.release(2, 11), [...LIFTED, say.release(1, 10)]],
+  [
+    "W.201",
+    "more ballots than electors without a register",
+    tally([sampleTally("AT-P", { electors: 230 })]),
+    tally([sampleTally("AT-P", { electors: 231 })]),
+  ],
+  [
+    "W.201",
+    "fewer electors than ballots, but some",
+    tally([sampleTally("AT-P", { electors: 1 })]),
+    tally([sampleTally("AT-P", { electors: 0 })]),
+  ],
+  ["W.202", "turnout above 95 %", one({ electors: 243 }), one({ electors: 244 })],
+  [
+    "W.203",
+    "blank above 3.5 %",
+    one({ electors: 2000, ballots: 1000, blank: 36, invalid: 0, votes: { AT01: 964 } }),
+    one({ electors: 2000, ballots: 1000, blank: 35, invalid: 0, votes: { AT01: 965 } }),
+  ],
+  [
+    "W.204",
+    "invalid above 3.5 %",
+    one({ electors: 2000, ballots: 1000, blank: 0, invalid: 36, votes: { AT01: 964 } }),
+    one({ electors: 2000, ballots: 1000, blank: 0, invalid: 35, votes: { AT01: 965 } }),
+  ],
+  [
+    "W.205",
+    "no votes",
+    tally([sampleTally("AT-P", { ballots: 11, votes: {} })]),
+    tally([sampleTally("AT-P", { ballots: 12, votes: { AT01: 1 } })]),
+  ],
+];
+
+const judged = (sent: Sent, log: Sent[] = []) => judge(logOf(...log), say.inputOf(sent), SAMPLE.hash);
+const codes = (findings: Finding[]) => findings.map(({ code }) => code);
+
+describe("each code", () => {
+  it("has a row", () => {
+    expect([...new Set(ROWS.map(([code]) => code))]).toEqual(Object.keys(VERDICT_CODES));
+  });
+
+  it.each(ROWS)("%s: %s", (code, _, wrong, right, log = []) => {
+    const verdict = judged(wrong, log);
+    expect(codes(verdict.findings)).toEqual([code]);
+    expect(verdict.verdict).toBe(code.startsWith("F") ? "quarantined" : "accepted");
+    // The one code that only a declaration, not another figure, takes away.
+    const neighbour = judged(right, code === "F.209" ? reopened : log);
+    expect(neighbour).toEqual({ verdict: "accepted", findings: [] });
+  });
+});
+
+describe("a verdict", () => {
+  it("names every finding once per unit, by unit and code, whatever the order of the tallies", () => {
+    const tallies = [
+      sampleTally("AT-3", { ballots: 232, electors: 100 }),
+      sampleTally("AT-9"),
+      sampleTally("AT-1", { version: 101, votes: { LU01: 1, LU02: 2 } }),
+      sampleTally("AT-3", { ballots: 232 }),
+      sampleTally("AT-2"),
+    ];
+    const { verdict, findings } = judged(with_(tally(tallies), { at: CLOSE - 1, by: ["trustee-1"] }));
+    expect(verdict).toBe("quarantined");
+    expect(findings.map(({ code, unit }) => `${unit ?? ""} ${code}`)).toEqual([
+      " F.104",
+      " F.207",
+      "AT-1 F.204",
+      "AT-1 F.206",
+      "AT-1 F.301",
+      "AT-3 F.203",
+      "AT-3 F.301",
+      "AT-3 F.303",
+      "AT-9 F.201",
+    ]);
+    const backwards = judged(with_(tally([...tallies].reverse()), { at: CLOSE - 1, by: ["trustee-1"] }));
+    expect(backwards.findings).toEqual(findings);
+  });
+
+  it("says nothing more of a statement for another definition, or under a used sequence number", () => {
+    const wrong = with_(one({ ballots: 1, version: 200 }), { by: ["LU-1"], at: CLOSE - 1 });
+    expect(codes(judged(definition(wrong, "0".repeat(64))).findings)).toEqual(["F.101"]);
+    expect(codes(judged(with_(wrong, { equivocates: true })).findings)).toEqual(["F.102"]);
+    const both = with_(definition(wrong, "0".repeat(64)), { equivocates: true });
+    expect(codes(judged(both).findings)).toEqual(["F.101", "F.102"]);
+  });
+
+  it("lets a quarantined tally use up no version", () => {
+    const state = logOf();
+    expect(say.step(state, one({ version: 2, ballots: 1 })).verdict).toBe("quarantined");
+    expect(say.step(state, one({ version: 1 })).verdict).toBe("accepted");
+    expect(say.step(state, one({ version: 2 })).verdict).toBe("accepted");
+  });
+
+  it("keeps the rules for a statement of no state, or without signers", () => {
+    const nowhere = with_(one(), { statement: { ...one().statement, state: "XX" } as Sent["statement"] });
+    expect(codes(judged(nowhere).findings)).toEqual(["F.104", "F.207", "F.202"]);
+    expect(codes(judged(with_(one(), { by: [] })).findings)).toEqual(["F.104"]);
+    expect(codes(judged(with_(say.decides("hold", "AT"), { by: [] })).findings)).toEqual(["F.104"]);
+  });
+
+  it("reopens a closure by a later extension, so that the lift waits", () => {
+    const log = [say.closed("AT"), say.closed("LU"), with_(say.extended("LU", LATER, "LU-S"), { at: CLOSE + 1 })];
+    expect(codes(judged(say.lift(), log).findings)).toEqual(["F.501"]);
+    const again = [...log, say.closed("LU", "LU-S", LATER)];
+    expect(judged(say.lift(say.clocksAt(LATER)), again).verdict).toBe("accepted");
+    expect(codes(judged(say.lift(say.clocksAt(LATER - 1)), again).findings)).toEqual(["F.501"]);
+  });
+
+  it("opens the gate by an override, and never with the Union on hold", () => {
+    const log = [say.closed("AT"), say.decides("override", "LU")];
+    expect(judged(say.lift(), log).verdict).toBe("accepted");
+    expect(codes(judged(say.lift(), [...log, say.decides("hold", "EU")]).findings)).toEqual(["F.501"]);
+    expect(judged(say.lift(), [...log, say.decides("hold", "EU"), say.decides("resume", "EU")]).verdict).toBe(
+      "accepted",
+    );
+  });
+});
+
+describe("exceeds", () => {
+  it("compares without rounding", () => {
+    expect(exceeds(35, 1000, "3.5")).toBe(false);
+    expect(exceeds(36, 1000, "3.5")).toBe(true);
+    expect(exceeds(1, 3, "33.333333")).toBe(true);
+    expect(exceeds(1, 3, "33.333334")).toBe(false);
+    // 0.1 + 0.2 is no figure here, and neither is 2^53 + 1.
+    expect(exceeds(999_999_999, 1_000_000_000, "99.999999")).toBe(true);
+    expect(exceeds(999_999_990, 1_000_000_000, "99.999999")).toBe(false);
+    expect(exceeds(1, 0, "5")).toBe(true);
+    expect(exceeds(0, 0, "5")).toBe(false);
+    expect(exceeds(1_000_000_000, 1, undefined)).toBe(false);
+  });
+});

@@ -1,0 +1,203 @@
+import type { Key } from "../definition/schema.ts";
+import { type ClockReadings, MAX_EXTENSION_MS, mayLift, pollsOf } from "../embargo/gate.ts";
+import type { Statement, StatementType } from "../statement/types.ts";
+import type { VerdictCode } from "./codes.ts";
+import type { Finding, Verdict } from "./entry.ts";
+import { closeInForce, drawKey, type LedgerState } from "./state.ts";
+import { tallyFindings } from "./tally-rules.ts";
+
+/** Officials that declare a result, trustees that decide anything but a hold. */
+const TWO = 2;
+
+export interface JudgeInput {
+  statement: Statement;
+  /** The keys whose signatures hold, in the envelope's order; the first one owns the sequence number. */
+  signers: readonly Key[];
+  /** The ledger's clock, ms UTC: the entry's `received`. */
+  received: number;
+  /** The first signer's key has used this sequence number for another payload. */
+  equivocates: boolean;
+  /** For a `void`: its target carries a statement already. */
+  targetUsed?: boolean;
+  /** For a `lift`: the clocks as the ledger itself read them. Without them the gate stays shut. */
+  clocks: ClockReadings | undefined;
+}
+
+type Report = (code: VerdictCode, unit?: string) => void;
+type Say<T extends StatementType> = Extract<Statement, { type: T }>;
+type Rule<T extends StatementType> = (state: LedgerState, say: Say<T>, report: Report, input: JudgeInput) => void;
+
+/** The rule book: who may say it, then whether it may be said now, then what it says. */
+const RULES: { [T in StatementType]: Rule<T>[] } = {
+  tally: [byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofUnitsOnce, ofGoodTallies],
+  polls: [byOffice, underFreshSequence, ofOwnConstituency, closedAfterTheClose, extendedByALittle],
+  seats: [byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofOwnConstituency, ofAllSeats],
+  declaration: [byOffice, underFreshSequence, afterTheClose, withAllUnits],
+  void: [byOffice, underFreshSequence, ofAnUnusedSequence],
+  decision: [byTrustees, underFreshSequence, thatChangesSomething, ofAnOpenTie],
+  lift: [byBothCounts, onceOnly, throughAnOpenGate],
+  release: [byBothCounts, afterTheLift, inOrder],
+};
+
+/**
+ * Judges one authentic statement against the log so far; `definitionHash` is the log's own. Pure: reads the state, changes
+ * nothing, never throws for a statement that has its schema's shape. Every finding is reported, each code once per unit,
+ * sorted by unit and code, so that the order of tallies in a statement does not matter. Only a statement for another
+ * definition, or one under a sequence number that carries another payload, is not judged further: nothing that it says
+ * can count here.
+ *
+ * After a state's `official` its tallies and seats are F.209 until two officials declare it `final` again.
+ */
+export function judge(state: LedgerState, input: JudgeInput, definitionHash: string): Verdict {
+  const found = new Map<string, Finding>();
+  const report: Report = (code, unit) => {
+    found.set(`${unit ?? ""} ${code}`, unit === undefined ? { code } : { code, unit });
+  };
+  const { statement } = input;
+  if (statement.definition !== definitionHash) report("F.101");
+  if (input.equivocates) report("F.102");
+  if (found.size === 0) {
+    // The table pairs each type with its own rules; TypeScript cannot follow a union through it.
+    const rules = RULES[statement.type] as Rule<StatementType>[];
+    for (const rule of rules) rule(state, statement, report, input);
+  }
+  const findings = [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, finding]) => finding);
+  const verdict = findings.some(({ code }) => code.startsWith("F")) ? "quarantined" : "accepted";
+  return { verdict, findings };
+}
+
+function byOffice(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
+  const officials = signers.flatMap((key) => (key.role === "office" && key.state === say.state ? [key] : []));
+  const required = state.register.state(say.state)?.signaturesRequired ?? 1;
+  const distinct = new Set(officials.map((key) => key.official)).size;
+  if (signers.length === 0 || officials.length < signers.length) report("F.104");
+  else if (distinct < (say.type === "declaration" ? Math.max(TWO, required) : required)) report("F.103");
+}
+
+function byTrustees(_: LedgerState, say: Say<"decision">, report: Report, { signers }: JudgeInput): void {
+  const trustees = signers.flatMap((key) => (key.role === "trustee" ? [key.person] : []));
+  if (signers.length === 0 || trustees.length < signers.length || say.state !== "EU") report("F.104");
+  else if (new Set(trustees).size < (say.decision === "hold" ? 1 : TWO)) report("F.103");
+}
+
+/** `tabulate` signs first and owns the sequence number; `recount` second, after its own look. */
+function byBothCounts(_: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
+  const roles = signers.map((key) => key.role).join(" ");
+  if (say.state !== "EU") report("F.104");
+  else if (roles === "tabulate") report("F.103");
+  else if (roles !== "tabulate recount") report("F.104");
+}
+
+function underFreshSequence(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
+  const key = signers[0]?.id;
+  if (key !== undefined && state.voided.get(key)?.has(say.sequence)) report("F.407");
+}
+
+/** The state's own polls, the last of its constituencies, extensions included. An unknown state never closes. */
+function afterTheClose(state: LedgerState, say: Statement, report: Report, { received }: JudgeInput): void {
+  if (!(received >= closeInForce(state, say.state))) report("F.207");
+}
+
+function beforeOfficial(state: LedgerState, say: Statement, report: Report): void {
+  if (state.declared.get(say.state) === "official") report("F.209");
+}
+
+function ofUnitsOnce(_: LedgerState, say: Say<"tally">, report: Report): void {
+  const units = new Set<string>();
+  for (const { unit } of say.tallies) {
+    if (units.has(unit)) report("F.203", unit);
+    units.add(unit);
+  }
+}
+
+function ofGoodTallies(state: LedgerState, say: Say<"tally">, report: Report): void {
+  for (const tally of say.tallies) for (const code of tallyFindings(state, say.state, tally)) report(code, tally.unit);
+}
+
+/** The constituency that the statement names, if it names one, is the state's. */
+function ofOwnConstituency(state: LedgerState, say: Say<"polls" | "seats">, report: Report): void {
+  if (say.constituency === undefined) return;
+  if (state.register.constituency(say.constituency)?.state.id !== say.state) report("F.403");
+}
+
+function closedAfterTheClose(state: LedgerState, say: Say<"polls">, report: Report, { received }: JudgeInput): void {
+  if (say.polls !== "closed") return;
+  for (const poll of pollsOf(state.gate, say.state, say.constituency))
+    if (!(received >= poll.closesAt)) report("F.401");
+}
+
+/** Later than the close in force of each poll it is about, by at most 4 hours, and while the gate is shut. */
+function extendedByALittle(state: LedgerState, say: Say<"polls">, report: Report): void {
+  if (say.polls !== "extended") return;
+  if (state.gate.lifted) report("F.402");
+  const until = Date.parse(say.until);
+  for (const { closesAt } of pollsOf(state.gate, say.state, say.constituency))
+    if (!(until > closesAt && until <= closesAt + MAX_EXTENSION_MS)) report("F.402");
+}
+
+function ofAllSeats(state: LedgerState, say: Say<"seats">, report: Report): void {
+  const place = state.register.constituency(say.constituency);
+  if (place === undefined || place.state.id !== say.state) return;
+  const lists = Object.keys(say.seats);
+  const sum = lists.reduce((total, list) => total + (say.seats[list] as number), 0);
+  if (sum !== place.constituency.seats || lists.some((list) => !state.register.stands(list, say.constituency)))
+    report("F.404");
+}
+
+function withAllUnits(state: LedgerState, say: Say<"declaration">, report: Report): void {
+  if ((state.unitsIn.get(say.state) ?? 0) < state.register.expectedUnits(say.state)) report("F.405");
+}
+
+/** A void cannot name itself either: its own number is used. */
+function ofAnUnusedSequence(_: LedgerState, say: Say<"void">, report: Report, { targetUsed }: JudgeInput): void {
+  if (targetUsed === true || say.voids === say.sequence) report("F.406");
+}
+
+/** A decision that could change nothing was meant for something else: it is refused, so that nobody relies on it. */
+function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: Report): void {
+  if (say.decision === "draw") return;
+  const { gate, register } = state;
+  const held = gate.held.has(say.about);
+  const ofState = register.state(say.about) !== undefined;
+  // After the lift the gate stays open: a hold on the Union would stop nothing.
+  const holdable = ofState || (say.about === "EU" && !gate.lifted);
+  const open = pollsOf(gate, say.about).some((poll) => !poll.closed);
+  const overridable = ofState && open && !gate.lifted && !gate.overridden.has(say.about);
+  const changes = { hold: holdable && !held, resume: held, override: overridable }[say.decision];
+  if (!changes) report("F.408");
+}
+
+/** What can be said of a tie without counting: its contenders stand there, each once, and it is not drawn yet. */
+function ofAnOpenTie({ register, drawn }: LedgerState, say: Say<"decision">, report: Report): void {
+  if (say.decision !== "draw") return;
+  const place = register.constituency(say.constituency);
+  if (place === undefined) {
+    report("F.403");
+    return;
+  }
+  const alliances = place.constituency.alliances ?? [];
+  const within = alliances.find((alliance) => alliance.id === say.within)?.lists;
+  const all = [...place.lists, ...alliances].map(({ id }) => id);
+  const contenders = new Set(say.within === "seats" ? all : within);
+  const stand = say.order.every((id) => contenders.has(id)) && new Set(say.order).size === say.order.length;
+  if (!stand || drawn.has(drawKey(say))) report("F.408");
+}
+
+function onceOnly(state: LedgerState, _: Statement, report: Report): void {
+  if (state.gate.lifted) report("F.502");
+}
+
+/** The ledger's own `mayLift()` on its own clocks: the second wall. What the statement says of clocks proves nothing. */
+function throughAnOpenGate(state: LedgerState, _: Statement, report: Report, { clocks }: JudgeInput): void {
+  const gate = mayLift(state.gate, clocks ?? { process: null, postgres: null, nats: null });
+  if (!state.gate.lifted && gate.kind === "closed") report("F.501");
+}
+
+function afterTheLift(state: LedgerState, _: Statement, report: Report): void {
+  if (!state.gate.lifted) report("F.501");
+}
+
+function inOrder(state: LedgerState, say: Say<"release">, report: Report): void {
+  const { number, size, sha256 } = state.release ?? { number: 0, size: 0, sha256: null };
+  if (say.number !== number + 1 || say.previous !== sha256 || say.size <= size) report("F.503");
+}

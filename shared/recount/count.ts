@@ -1,0 +1,170 @@
+import type { Constituency, Definition, List, State } from "../definition/schema.ts";
+import type { OpenedEntry } from "../ledger/entry.ts";
+import { MAX_FIGURE, type Statement, type Tally } from "../statement/types.ts";
+import { allot, type Draw } from "./seats.ts";
+
+/**
+ * The second count's fold. It keeps what stands (the highest version of each unit, the last declared seats, the first draw
+ * of each tie) and no sum at all: sums are made from the standing tallies whenever a release is asked for, so that an error
+ * in carrying sums forward cannot be common to both counts.
+ */
+
+/** Cells before the votes in a unit's row. Version 0: nothing accepted yet. */
+export const VERSION = 0;
+export const ELECTORS = 1;
+export const BALLOTS = 2;
+export const BLANK = 3;
+export const INVALID = 4;
+export const VOTES = 5;
+
+export interface ConstituencyCount {
+  constituency: Constituency;
+  /** The constituency's lists; list i has cell VOTES + i. */
+  lists: List[];
+  width: number;
+  rowOf: Map<string, number>;
+  /** One row of `width` cells per unit, in the definition's order: 32 bits hold every figure (MAX_FIGURE). */
+  cells: Uint32Array;
+  /** Last declared seats, by list. */
+  declared: number[];
+  draws: Draw[];
+}
+
+export interface StateCount {
+  state: State;
+  status: "PROVISIONAL" | "FINAL" | "OFFICIAL";
+  withheld: boolean;
+  constituencies: ConstituencyCount[];
+}
+
+export interface Count {
+  definition: Definition;
+  /** SHA-256 of the definition's bytes, hex. */
+  hash: string;
+  /** Index of the entry that comes next. */
+  next: number;
+  states: Map<string, StateCount>;
+}
+
+function startConstituency(state: State, constituency: Constituency): ConstituencyCount {
+  const lists = state.lists.filter((list) => list.constituency === constituency.id);
+  const rowOf = new Map<string, number>();
+  for (const units of state.units)
+    if (units.constituency === constituency.id) for (const id of units.ids) rowOf.set(id, rowOf.size);
+  const width = VOTES + lists.length;
+  // Allotting no votes still reads the formula: one that cannot be computed is refused before the night, not in it.
+  allot(constituency, lists, { votes: {}, ballots: 0 }, []);
+  return {
+    constituency,
+    lists,
+    width,
+    rowOf,
+    cells: new Uint32Array(rowOf.size * width),
+    declared: lists.map(() => 0),
+    draws: [],
+  };
+}
+
+/**
+ * An empty count of this definition, known by the hex SHA-256 of its bytes. RangeError for a formula that cannot be computed.
+ * Memory: 4 bytes a figure, so 465,000 units of 20 lists are 47 MB and their ids.
+ */
+export function startCount(definition: Definition, definitionHash: string): Count {
+  const states = definition.states.map((state): [string, StateCount] => [
+    state.id,
+    {
+      state,
+      status: "PROVISIONAL",
+      withheld: false,
+      constituencies: state.constituencies.map((constituency) => startConstituency(state, constituency)),
+    },
+  ]);
+  return { definition, hash: definitionHash, next: 0, states: new Map(states) };
+}
+
+/** Last counted index + 1; 0 before any. */
+export function counted(count: Count): number {
+  return count.next;
+}
+
+function stateOf(c: Count, id: string): StateCount {
+  const state = c.states.get(id);
+  if (!state) throw new Error(`an accepted statement speaks of ${id}, which the definition does not hold`);
+  return state;
+}
+
+/** The ledger accepts no constituency that the definition does not hold; the Union's trustees may name any state's. */
+function constituencyOf(c: Count, id: string): ConstituencyCount {
+  for (const state of c.states.values())
+    for (const held of state.constituencies) if (held.constituency.id === id) return held;
+  throw new Error(`an accepted statement speaks of ${id}, which the definition does not hold`);
+}
+
+function figure(value: number): number {
+  if (!Number.isInteger(value) || value < 0 || value > MAX_FIGURE) throw new RangeError("a figure out of its bounds");
+  return value;
+}
+
+/** The cells of a tally, and where they go if it stands. */
+function rowOf(state: StateCount, tally: Tally): { held: ConstituencyCount; at: number; row: number[] } {
+  for (const held of state.constituencies) {
+    const unit = held.rowOf.get(tally.unit);
+    if (unit === undefined) continue;
+    const row = [tally.version, tally.electors, tally.ballots, tally.blank, tally.invalid].map(figure);
+    for (const list of held.lists) row.push(figure(tally.votes[list.id] ?? 0));
+    return { held, at: unit * held.width, row };
+  }
+  throw new Error(`an accepted tally speaks of ${tally.unit}, which ${state.state.id} does not hold`);
+}
+
+function countTallies(c: Count, statement: Extract<Statement, { type: "tally" }>): void {
+  const state = stateOf(c, statement.state);
+  // All rows before the first is written: a statement counts whole or, when it breaks an invariant, not at all.
+  const rows = statement.tallies.map((tally) => rowOf(state, tally));
+  for (const { held, at, row } of rows) if (row[VERSION]! > held.cells[at + VERSION]!) held.cells.set(row, at);
+  state.status = "PROVISIONAL";
+}
+
+function countDecision(c: Count, statement: Extract<Statement, { type: "decision" }>): void {
+  if (statement.decision === "draw") {
+    const { constituency, within, order } = statement;
+    constituencyOf(c, constituency).draws.push({ constituency, within, order });
+    return;
+  }
+  // A hold on the Union keeps the gate shut; it withholds no state's results.
+  if (statement.decision === "override" || statement.about === "EU") return;
+  stateOf(c, statement.about).withheld = statement.decision === "hold";
+}
+
+function countStatement(c: Count, statement: Statement): void {
+  switch (statement.type) {
+    case "tally":
+      countTallies(c, statement);
+      return;
+    case "seats": {
+      const held = constituencyOf(c, statement.constituency);
+      held.declared = held.lists.map((list) => statement.seats[list.id] ?? 0);
+      return;
+    }
+    case "declaration":
+      stateOf(c, statement.state).status = statement.declares === "official" ? "OFFICIAL" : "FINAL";
+      return;
+    case "decision":
+      countDecision(c, statement);
+      return;
+    default: // polls, void, lift, release: the gate's and the ledger's business
+      return;
+  }
+}
+
+/**
+ * Counts the next entry of the log. One that was counted before changes nothing; one that leaves a gap is refused with a
+ * RangeError, because a count that skipped an entry would sign a result of no prefix of the log. An accepted statement about
+ * something that the definition does not hold is an Error: then this is not the log of this definition. Neither changes the count.
+ */
+export function count(c: Count, e: OpenedEntry): void {
+  if (e.index < c.next) return;
+  if (e.index > c.next) throw new RangeError(`entry ${e.index} came where ${c.next} is next`);
+  if (e.statement !== null && e.verdict === "accepted") countStatement(c, e.statement);
+  c.next = e.index + 1;
+}

@@ -1,0 +1,116 @@
+import type { Definition } from "../definition/schema.ts";
+import { type ConstituencyCount, type Count, type StateCount, startCount } from "./count.ts";
+import type { Draw } from "./seats.ts";
+
+/**
+ * A count as bytes, to be sealed and stored beside its position. Layout: length of the head (4 bytes, big endian), the head as
+ * JSON, then every constituency's cells in the definition's order as LEB128 numbers, a unit without an accepted tally as the
+ * single byte 0. Most figures of a polling station take one or two bytes, and the bytes do not depend on the machine.
+ */
+
+const FORMAT = "scrutin-recount-1";
+/** A 32-bit cell takes at most five bytes of seven bits. */
+const MAX_CELL_BYTES = 5;
+
+interface KeptState {
+  status: StateCount["status"];
+  withheld: boolean;
+  constituencies: { declared: number[]; draws: Draw[] }[];
+}
+
+interface Head {
+  format: typeof FORMAT;
+  definition: string;
+  next: number;
+  states: KeptState[];
+}
+
+const constituenciesOf = (c: Count): ConstituencyCount[] =>
+  [...c.states.values()].flatMap((state) => state.constituencies);
+
+function headOf(c: Count): Head {
+  const states = [...c.states.values()].map(({ status, withheld, constituencies }) => ({
+    status,
+    withheld,
+    constituencies: constituencies.map(({ declared, draws }) => ({ declared, draws })),
+  }));
+  return { format: FORMAT, definition: c.hash, next: c.next, states };
+}
+
+/** Writes one constituency's rows from `at` on; the offset after them. */
+function writeRows({ cells, width }: ConstituencyCount, into: Uint8Array, at: number): number {
+  for (let row = 0; row < cells.length; row += width) {
+    const end = cells[row] === 0 ? row + 1 : row + width;
+    for (let cell = row; cell < end; cell++) {
+      let rest = cells[cell]!;
+      for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
+      into[at++] = rest;
+    }
+  }
+  return at;
+}
+
+/** Reads one number at `at`; RangeError where the bytes end or the number leaves 32 bits. */
+function readCell(bytes: Uint8Array, at: number): { value: number; next: number } {
+  let value = 0;
+  for (let i = 0; i < MAX_CELL_BYTES; i++) {
+    const byte = bytes[at + i];
+    if (byte === undefined) throw new RangeError("a kept count ends too early");
+    value += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte < 0x80 && value < 2 ** 32) return { value, next: at + i + 1 };
+  }
+  throw new RangeError("a kept count holds a figure out of its bounds");
+}
+
+function readRows({ cells, width }: ConstituencyCount, bytes: Uint8Array, at: number): number {
+  for (let row = 0; row < cells.length; row += width) {
+    for (let cell = row; cell < row + width; cell++) {
+      const { value, next } = readCell(bytes, at);
+      cells[cell] = value;
+      at = next;
+      if (cell === row && value === 0) break;
+    }
+  }
+  return at;
+}
+
+/** The count as bytes; `loadCount` makes exactly this count of them. */
+export function saveCount(c: Count): Uint8Array {
+  const head = new TextEncoder().encode(JSON.stringify(headOf(c)));
+  const held = constituenciesOf(c);
+  const most = held.reduce((sum, { cells }) => sum + cells.length * MAX_CELL_BYTES, 4 + head.length);
+  const bytes = new Uint8Array(most);
+  new DataView(bytes.buffer).setUint32(0, head.length);
+  bytes.set(head, 4);
+  let at = 4 + head.length;
+  for (const constituency of held) at = writeRows(constituency, bytes, at);
+  return bytes.slice(0, at);
+}
+
+function takeHead(c: Count, head: Head): void {
+  if (head.format !== FORMAT) throw new Error("this is no kept count of this version; drop it and count the log again");
+  if (head.definition !== c.hash) throw new Error("the kept count belongs to another definition");
+  c.next = head.next;
+  for (const [i, state] of [...c.states.values()].entries()) {
+    const kept = head.states[i]!;
+    state.status = kept.status;
+    state.withheld = kept.withheld;
+    for (const [j, constituency] of state.constituencies.entries())
+      Object.assign(constituency, kept.constituencies[j]!);
+  }
+}
+
+/**
+ * The count that `saveCount` wrote, under the same definition. Throws when the bytes belong to another definition or another
+ * layout, or are longer or shorter than what was written; whether they are authentic is for whoever sealed them.
+ */
+export function loadCount(definition: Definition, hash: string, bytes: Uint8Array): Count {
+  const c = startCount(definition, hash);
+  if (bytes.length < 4) throw new RangeError("a kept count ends too early");
+  const headEnd = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  takeHead(c, JSON.parse(new TextDecoder().decode(bytes.subarray(4, headEnd))) as Head);
+  let at = headEnd;
+  for (const constituency of constituenciesOf(c)) at = readRows(constituency, bytes, at);
+  if (at !== bytes.length) throw new RangeError("a kept count is longer than its definition");
+  return c;
+}

@@ -1,0 +1,217 @@
+import { z } from "zod";
+import type { Definition } from "../definition/schema.ts";
+import { type ConstituencyCount, createTabulation, type StateCount, type Tabulation, VERSION } from "./fold.ts";
+
+/**
+ * A tabulation as bytes, to be kept with the position in the log: one part per state and one, "EU", for the whole. Figures in
+ * clear: the caller seals them. A state's part is the format, the position, what was declared and drawn as JSON, then
+ * the rows of its units as variable-length integers (LEB128), 0 for a unit without a tally. Sums are not kept, they follow.
+ */
+
+const UNION = "EU";
+const FORMAT = 1;
+/** Rows hold 32-bit signed integers. */
+const MAX_CELL = 2 ** 31 - 1;
+const utf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder("utf-8", { fatal: true });
+
+const Position = z.number().int().nonnegative();
+const UnionPart = z.strictObject({
+  format: z.literal(FORMAT),
+  definition: z.string(),
+  size: Position,
+  /** The position of each state's part: parts of different saves are not one tabulation. */
+  savedAt: z.record(z.string(), Position),
+});
+const StateHead = z.strictObject({
+  savedAt: Position,
+  status: z.enum(["PROVISIONAL", "FINAL", "OFFICIAL"]),
+  withheld: z.boolean(),
+  constituencies: z.array(
+    z.strictObject({
+      constituency: z.string(),
+      declared: z.record(z.string(), z.number().int().nonnegative()).nullable(),
+      draws: z.array(z.strictObject({ within: z.string(), order: z.array(z.string()) })),
+    }),
+  ),
+});
+
+/**
+ * The parts by state id, and "EU". With `changedOnly` those that differ from the last save or load (none if nothing was
+ * applied since). It counts as saved when this returns: if the transaction that stores the parts fails, drop the tabulation
+ * and load the last committed one, or later parts will not fit the stored ones and `loadTabulation` refuses them.
+ */
+export function saveTabulation(t: Tabulation, options: { changedOnly?: boolean } = {}): Map<string, Uint8Array> {
+  const parts = new Map<string, Uint8Array>();
+  if (options.changedOnly && t.savedAt === t.size) return parts;
+  for (const state of t.states) {
+    if (options.changedOnly && !state.changed) continue;
+    state.savedAt = t.size;
+    state.changed = false;
+    parts.set(state.state.id, encodeState(state));
+  }
+  t.savedAt = t.size;
+  const savedAt = Object.fromEntries(t.states.map((state) => [state.state.id, state.savedAt]));
+  const union: z.infer<typeof UnionPart> = { format: FORMAT, definition: t.hash, size: t.size, savedAt };
+  parts.set(UNION, utf8.encode(JSON.stringify(union)));
+  return parts;
+}
+
+/**
+ * The tabulation that was saved: `parts` holds the last part of each name that `saveTabulation` gave. A state that no part
+ * was ever given for has no figures yet. Throws when a part is missing, damaged, of another save or of another definition.
+ */
+export function loadTabulation(
+  definition: Definition,
+  hash: string,
+  parts: ReadonlyMap<string, Uint8Array>,
+): Tabulation {
+  const bytes = parts.get(UNION);
+  if (!bytes) throw new Error(`saved part ${UNION} is missing`);
+  const union = UnionPart.parse(JSON.parse(fromUtf8.decode(bytes)));
+  if (union.definition !== hash) throw new Error(`saved for definition ${union.definition}, not ${hash}`);
+  const t = createTabulation(definition, hash);
+  t.size = union.size;
+  t.savedAt = union.size;
+  for (const state of t.states) {
+    const { id } = state.state;
+    const savedAt = union.savedAt[id];
+    if (savedAt === undefined) throw new Error(`saved part ${UNION} does not know state ${id}`);
+    state.savedAt = savedAt;
+    const part = parts.get(id);
+    if (part) decodeState(state, part);
+    else if (savedAt > 0) throw new Error(`saved part ${id} is missing`);
+  }
+  return t;
+}
+
+function encodeState(state: StateCount): Uint8Array {
+  const head: z.infer<typeof StateHead> = {
+    savedAt: state.savedAt,
+    status: state.status,
+    withheld: state.withheld,
+    constituencies: state.constituencies.map(({ constituency, declared, draws }) => ({
+      constituency: constituency.id,
+      declared,
+      draws: draws.map(({ within, order }) => ({ within, order })),
+    })),
+  };
+  const text = utf8.encode(JSON.stringify(head));
+  const writer = new Writer(text.length + 16);
+  writer.integer(FORMAT);
+  writer.integer(text.length);
+  writer.raw(text);
+  for (const { rows, width } of state.constituencies) {
+    for (let row = 0; row < rows.length; row += width) {
+      const cells = rows[row + VERSION] === 0 ? 1 : width;
+      for (let column = 0; column < cells; column++) writer.integer(rows[row + column]!);
+    }
+  }
+  return writer.done();
+}
+
+function decodeState(state: StateCount, bytes: Uint8Array): void {
+  const { id } = state.state;
+  const reader = new Reader(bytes, `saved part ${id}`);
+  if (reader.integer() !== FORMAT) throw new Error(`saved part ${id} has another format`);
+  const head = StateHead.parse(JSON.parse(fromUtf8.decode(reader.raw(reader.integer()))));
+  if (head.savedAt !== state.savedAt) {
+    throw new Error(`saved part ${id} is of position ${head.savedAt}, not ${state.savedAt}`);
+  }
+  if (head.constituencies.length !== state.constituencies.length) {
+    throw new Error(`saved part ${id} has other constituencies`);
+  }
+  state.status = head.status;
+  state.withheld = head.withheld;
+  state.constituencies.forEach((count, i) => {
+    const kept = head.constituencies[i]!;
+    if (kept.constituency !== count.constituency.id) throw new Error(`saved part ${id} has other constituencies`);
+    count.declared = kept.declared;
+    count.draws = kept.draws.map((draw) => ({ constituency: kept.constituency, ...draw }));
+    decodeRows(count, reader);
+  });
+  reader.end();
+}
+
+function decodeRows(count: ConstituencyCount, reader: Reader): void {
+  const { rows, sums, width } = count;
+  for (let row = 0; row < rows.length; row += width) {
+    const version = reader.integer();
+    if (version === 0) continue;
+    rows[row + VERSION] = version;
+    count.counted++;
+    for (let column = VERSION + 1; column < width; column++) {
+      const value = reader.integer();
+      rows[row + column] = value;
+      sums[column]! += value;
+    }
+  }
+}
+
+class Writer {
+  private bytes: Uint8Array;
+  private at = 0;
+
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity);
+  }
+
+  integer(value: number): void {
+    this.reserve(5);
+    while (value > 127) {
+      this.bytes[this.at++] = (value & 127) | 128;
+      value >>>= 7;
+    }
+    this.bytes[this.at++] = value;
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  done(): Uint8Array {
+    return this.bytes.slice(0, this.at);
+  }
+
+  private reserve(more: number): void {
+    if (this.at + more <= this.bytes.length) return;
+    const larger = new Uint8Array(2 * this.bytes.length + more);
+    larger.set(this.bytes);
+    this.bytes = larger;
+  }
+}
+
+class Reader {
+  private readonly bytes: Uint8Array;
+  private readonly name: string;
+  private at = 0;
+
+  constructor(bytes: Uint8Array, name: string) {
+    this.bytes = bytes;
+    this.name = name;
+  }
+
+  /** At most `MAX_CELL`: larger ones were never written. */
+  integer(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined) throw new Error(`${this.name} ends early`);
+      value += (byte & 127) * scale;
+      if (value > MAX_CELL || scale > 128 ** 4) throw new Error(`${this.name} holds an integer that is too large`);
+      if (byte < 128) return value;
+    }
+  }
+
+  raw(length: number): Uint8Array {
+    if (this.at + length > this.bytes.length) throw new Error(`${this.name} ends early`);
+    this.at += length;
+    return this.bytes.subarray(this.at - length, this.at);
+  }
+
+  end(): void {
+    if (this.at !== this.bytes.length) throw new Error(`${this.name} goes on after its last row`);
+  }
+}
