@@ -20,9 +20,9 @@ export function chance(seed: number): () => number {
   };
 }
 
-function protocol({ unit, electors, ballots, blank, invalid, votes }: Figures, version?: number): Protocol {
+function protocol({ unit, at, electors, ballots, blank, invalid, votes }: Figures, version?: number): Protocol {
   const tally = { unit, status: "final" as const, electors, ballots, blank, invalid, votes };
-  return version === undefined ? { tally } : { tally, version };
+  return version === undefined ? { tally, at } : { tally, at, version };
 }
 
 /**

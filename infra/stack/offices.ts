@@ -13,6 +13,8 @@ export interface Tallying {
   lastIndex: number;
   /** Per state, statements that have their receipt. */
   answered: Map<string, number>;
+  /** Findings that quarantined a statement, by code. */
+  codes: Record<string, number>;
   /** What nobody planned for: refusals at the door, with their code. */
   surprises: string[];
 }
@@ -39,6 +41,7 @@ export function runOffices(options: OfficesOptions): { tallying: Tallying; done:
     refused: 0,
     lastIndex: 0,
     answered: new Map(),
+    codes: {},
     surprises: [],
   };
   const states = [...new Set(options.plan.map(({ state }) => state))].sort();
@@ -94,6 +97,8 @@ function note(tallying: Tallying, state: string, outcome: Outcome): void {
     return;
   }
   tallying[outcome.verdict]++;
+  for (const { code } of outcome.findings)
+    if (code.startsWith("F")) tallying.codes[code] = (tallying.codes[code] ?? 0) + 1;
   tallying.lastIndex = Math.max(tallying.lastIndex, outcome.index);
 }
 

@@ -19,6 +19,8 @@ export interface Protocol {
   tally: Omit<Tally, "version" | "reason">;
   /** The published version; left out where the office counts up by itself. */
   version?: number;
+  /** When the data has it, ms of 2024; null where the source does not say: after all others. */
+  at: number | null;
 }
 
 /** One statement to be: when it is due, and what it says. */
@@ -44,6 +46,8 @@ export function closeOf(definition: Definition, state: string): number {
 
 /** A moment after a close, in real ms: nobody signs in the same instant. */
 const AFTER_CLOSE_MS = 150;
+/** Around the lift nothing is due: what is counted then is what had arrived. */
+const QUIET_MS = 300;
 
 /** The statements of one state: its tallies, in batches, and the closure of its polls. */
 export function planState(feed: Feed, definition: Definition, schedule: Schedule): Planned[] {
@@ -59,28 +63,21 @@ export function planState(feed: Feed, definition: Definition, schedule: Schedule
     if (addsUp(next, votesPerBallot)) versions.set(tally.unit, { version: next.version, standing: next });
     return next;
   };
-  const first = feed.first.map(write);
-  const later: Tally[] = [];
+  const first = feed.first.map((protocol) => ({ at: protocol.at ?? 0, tally: write(protocol) }));
+  const later: typeof first = [];
   for (const protocol of feed.later) {
     const standing = versions.get(protocol.tally.unit)?.standing;
-    if (standing === undefined || !sameFigures(standing, { ...protocol.tally, version: 1 }))
-      later.push(write(protocol));
+    if (standing !== undefined && sameFigures(standing, { ...protocol.tally, version: 1 })) continue;
+    later.push({ at: protocol.at ?? Number.POSITIVE_INFINITY, tally: write(protocol) });
   }
-
-  const early = Math.ceil(first.length * BEFORE_LIFT);
-  const liftRoom = Math.max(close + 1, schedule.lift - 300);
-  const after = schedule.lift + 300;
+  const early = first.slice(0, Math.ceil(first.length * BEFORE_LIFT)).map(({ tally }) => tally);
+  // In the data's order again, so that no correction comes before what it corrects. The sort is stable.
+  const late = [...first.slice(early.length), ...later].sort((a, b) => a.at - b.at).map(({ tally }) => tally);
+  const quiet = QUIET_MS + close;
   return [
     { state, due: close, saying: { type: "polls", polls: "closed" } satisfies Saying },
-    ...spread(first.slice(0, early), state, votesPerBallot, close, liftRoom),
-    ...spread(
-      first.slice(early),
-      state,
-      votesPerBallot,
-      Math.max(close, after),
-      schedule.lift + (schedule.end - schedule.lift) * 0.5,
-    ),
-    ...spread(later, state, votesPerBallot, Math.max(close, after), schedule.end),
+    ...spread(early, state, votesPerBallot, close, Math.max(quiet, schedule.lift - QUIET_MS)),
+    ...spread(late, state, votesPerBallot, Math.max(quiet, schedule.lift + QUIET_MS), schedule.end),
   ];
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,6 +87,8 @@ async function runNight(
   const start = Date.now();
   const over = new AbortController();
   const ended = AbortSignal.any([options.signal, over.signal]);
+  // Every office waits on it; that is not a leak.
+  setMaxListeners(100, ended);
   const { pulled: parliament, done: pulling } = runParliament(stack.addresses.release, schedule.lift, ended);
   const { tallying, done } = runOffices({
     ingestUrl: stack.addresses.ingest,
