@@ -92,7 +92,7 @@ function austria(closesAt: number): State {
         register: true,
         limits: { turnout: "95", blank: "3.5", invalid: "3.5" },
       },
-      { id: "postal", name: "Postal district", register: false, limits: {} },
+      { id: "postal", name: "Postal district", register: false, limits: { turnout: "95" } },
     ],
     units: [units("station", "AT-1", "AT-2", "AT-3", "AT-4"), units("postal", "AT-P")],
     sources: [],

@@ -104,6 +104,7 @@ describe("a checkpoint", () => {
   it.each([
     ["another origin", note(lines("results.example.eu/other", "5", base64), log)],
     ["a fourth line", note(lines(origin, "5", base64, "extension"), log)],
+    ["an empty line and more", note(lines(origin, "5", base64, "", "extension"), log)],
     ["two lines", note(lines(origin, "5"), log)],
     ["a leading zero", note(lines(origin, "05", base64), log)],
     ["a sign", note(lines(origin, "+5", base64), log)],

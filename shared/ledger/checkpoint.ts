@@ -115,7 +115,7 @@ export function readCheckpoint(
   if (split === undefined) return undefined;
   const id = keyId(origin, publicKey.raw);
   const own = split.lines.map((line) => line.name === origin && Buffer.compare(line.id, id) === 0);
-  if (!own[0] || own.lastIndexOf(true) !== 0) return undefined;
+  if (own.lastIndexOf(true) !== 0) return undefined;
   const text = verifyNote(note, { name: origin, publicKey });
   const [first, size, rootText, end, ...more] = text?.split("\n") ?? [];
   if (first !== origin || size === undefined || rootText === undefined || end !== "" || more.length > 0)

@@ -55,7 +55,7 @@ export const VERDICT_CODES = {
   },
   "F.207": {
     name: "polls-open",
-    means: "The tally came before the state's own polls closed.",
+    means: "Figures, or a declaration, came before the state's own polls closed.",
     todo: "Send it again after the polls have closed.",
   },
   "F.208": {
@@ -127,7 +127,7 @@ export const VERDICT_CODES = {
   },
   "F.501": {
     name: "gate-closed",
-    means: "The gate may not open yet.",
+    means: "The gate is closed: it may not open yet, or the lift is not in the log.",
     todo: "Nothing: the vault asks again by itself.",
   },
   "F.502": { name: "gate-open", means: "The gate has been opened already.", todo: "Nothing." },

@@ -3,7 +3,7 @@ import { type Sample, sampleCommon, sampleDefinition, sampleTally } from "../def
 import type { Key } from "../definition/schema.ts";
 import type { ClockReadings } from "../embargo/gate.ts";
 import type { Statement, Tally } from "../statement/types.ts";
-import type { Verdict } from "./entry.ts";
+import type { Finding, Verdict } from "./entry.ts";
 import { type JudgeInput, judge } from "./judge.ts";
 import { applyAccepted, createLedgerState, type LedgerState } from "./state.ts";
 
@@ -62,6 +62,13 @@ export function logOf(...log: Sent[]): LedgerState {
   }
   return state;
 }
+
+/** The verdict on a statement after a log. */
+export const judged = (sent: Sent, log: Sent[] = []): Verdict => judge(logOf(...log), inputOf(sent), SAMPLE.hash);
+export const codes = (findings: Finding[]) => findings.map(({ code }) => code);
+export const with_ = (sent: Sent, changes: Partial<Sent>): Sent => ({ ...sent, ...changes });
+export const forDefinition = (sent: Sent, hash: string): Sent =>
+  with_(sent, { statement: { ...sent.statement, definition: hash } as Statement });
 
 let sequence = 0;
 const common = (state: string) => sampleCommon(SAMPLE, state, ++sequence);

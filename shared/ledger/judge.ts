@@ -34,7 +34,7 @@ const RULES: { [T in StatementType]: Rule<T>[] } = {
   seats: [byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofOwnConstituency, ofAllSeats],
   declaration: [byOffice, underFreshSequence, afterTheClose, withAllUnits],
   void: [byOffice, underFreshSequence, ofAnUnusedSequence],
-  decision: [byTrustees, underFreshSequence, thatChangesSomething, ofAnOpenTie],
+  decision: [byTrustees, thatChangesSomething, ofAnOpenTie],
   lift: [byBothCounts, onceOnly, throughAnOpenGate],
   release: [byBothCounts, afterTheLift, inOrder],
 };
@@ -162,7 +162,7 @@ function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: 
   // After the lift the gate stays open: a hold on the Union would stop nothing.
   const holdable = ofState || (say.about === "EU" && !gate.lifted);
   const open = pollsOf(gate, say.about).some((poll) => !poll.closed);
-  const overridable = ofState && open && !gate.lifted && !gate.overridden.has(say.about);
+  const overridable = ofState && open && !gate.overridden.has(say.about);
   const changes = { hold: holdable && !held, resume: held, override: overridable }[say.decision];
   if (!changes) report("F.408");
 }

@@ -195,6 +195,16 @@ describe("every tree", () => {
     );
   });
 
+  it("is not proven by a path too short or too long for its size, nor from another old root", () => {
+    const [a, b] = numbered(2) as [Uint8Array, Uint8Array];
+    expect(verifyInclusion({ leaf: a, index: 0, size: 2, proof: [], root: a })).toBe(false);
+    expect(verifyInclusion({ leaf: a, index: 0, size: 1, proof: [b], root: nodeHash(b, a) })).toBe(false);
+    const leaves = numbered(5);
+    const claim = { oldSize: 3, newSize: 5, proof: consistencyProof(leaves, 3, 5), newRoot: rootOf(leaves) };
+    expect(verifyConsistency({ ...claim, oldRoot: rootOf(leaves.slice(0, 3)) })).toBe(true);
+    expect(verifyConsistency({ ...claim, oldRoot: a })).toBe(false);
+  });
+
   it("never throws at a claim, whatever its numbers and hashes", () => {
     const number = fc.oneof(fc.integer({ min: -2, max: 20 }), fc.double(), fc.constant(2 ** 53), fc.constant(2 ** 40));
     const hash = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 32, maxLength: 32 }));

@@ -37,7 +37,7 @@ function versionFindings({ table, row }: { table: UnitTable; row: number }, tall
     return;
   }
   if (tally.version > last + MAX_VERSION_LEAP) codes.push("F.206");
-  if (last > 0 && tally.reason === undefined && lowersAFigure(table, row, tally)) codes.push("F.208");
+  if (tally.reason === undefined && lowersAFigure(table, row, tally)) codes.push("F.208");
 }
 
 /** A list that a tally leaves out has no votes. */

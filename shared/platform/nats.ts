@@ -94,6 +94,7 @@ async function firstConnection(
         name: `scrutin-${opts.service}`,
         timeout: CONNECT_MS,
         maxReconnectAttempts: -1,
+        noAsyncTraces: true, // a stack taken for every request costs more than sending it
         reconnectTimeWait: RETRY_MS,
         pingInterval: PING_MS,
         ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
