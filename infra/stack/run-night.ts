@@ -1,7 +1,4 @@
 import { setMaxListeners } from "node:events";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readOfficial } from "../elections/ep2024/feed.ts";
 import type { Say } from "./child.ts";
@@ -14,7 +11,7 @@ import { type Parliament, runParliament } from "./parliament.ts";
 import { recheck } from "./recheck.ts";
 import { failures, type Report, writeReport } from "./report.ts";
 import { makeSchedule, type Schedule } from "./schedule.ts";
-import { type Exercise, removeFolder, type Stack, startStack } from "./stack.ts";
+import { type Exercise, freshFolder, removeFolder, type Stack, startStack } from "./stack.ts";
 import { startView } from "./view.ts";
 
 /** From the moment the servers stand to the first event: the services still have to come up. */
@@ -48,7 +45,7 @@ export interface Night {
 /** Brings up a stack on an exercise of its own, whose closings fall as the schedule says. */
 export async function prepareNight(options: NightOptions): Promise<Night> {
   const { say } = options;
-  const folder = await mkdtemp(join(tmpdir(), "scrutin-night-"));
+  const folder = await freshFolder();
   say(`EXERCISE: the night of 9 June 2024, seed ${options.seed}; data in ${folder}`);
   let exercise: Exercise | undefined;
   let schedule: Schedule | undefined;

@@ -1,4 +1,5 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
@@ -249,6 +250,13 @@ async function removeStreams(url: string): Promise<void> {
 }
 
 const OUR_STREAMS: readonly string[] = Object.values(STREAMS);
+
+/** A fresh folder for one stack; others may enter it, as the user that Postgres runs as must, but not look around. */
+export async function freshFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "scrutin-"));
+  await chmod(folder, 0o711);
+  return folder;
+}
 
 /** Removes a stack's folder: figures, keys and logs of an exercise that is over. */
 export async function removeFolder(folder: string): Promise<void> {

@@ -1,9 +1,8 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { makeNightExercise } from "./exercise.ts";
-import { startStack } from "./stack.ts";
+import { freshFolder, startStack } from "./stack.ts";
 
 const HELP = `Brings the whole system up on this machine for an exercise, until Ctrl-C.
 
@@ -59,7 +58,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const say = (line: string) => process.stdout.write(`${line}\n`);
-  const folder = options.data === undefined ? await mkdtemp(join(tmpdir(), "scrutin-")) : resolve(options.data);
+  const folder = options.data === undefined ? await freshFolder() : resolve(options.data);
   const interrupted = new Promise<void>((done) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => done());
   });
