@@ -1,0 +1,114 @@
+import type { Context, Hono } from "hono";
+import type { Logger } from "pino";
+import { createApp, type Env, Problem, readBody, remoteAddress } from "../../shared/platform/http.ts";
+import type { Metrics } from "../../shared/platform/metrics.ts";
+import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
+import { answerOf } from "./answer.ts";
+import type { Bus } from "./bus.ts";
+import { type Authentic, admit, charge, type Door } from "./door.ts";
+import { addressName, type Buckets, DEFAULT_WAIT_S, MAX_WAIT_S, type Room } from "./limits.ts";
+
+export interface IngestDeps {
+  log: Logger;
+  metrics: Metrics;
+  door: Omit<Door, "verified">;
+  /** By address: charged before anything is read. */
+  addresses: Buckets;
+  /** Bytes of bodies in hand. */
+  room: Room;
+  bus: Bus;
+}
+
+/** The only door in. */
+export function buildApp(deps: IngestDeps): Hono<Env> {
+  const { log, metrics, bus, room } = deps;
+  const outcomes = metrics.counter("ingest_statements_total", "Statements by what became of them at the door.", [
+    "outcome",
+  ]);
+  const seconds = metrics.histogram(
+    "ingest_verification_seconds",
+    "Time of one envelope's signature checks.",
+    [],
+    [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1],
+  );
+  observeLoad(deps);
+  const door: Door = { ...deps.door, verified: (s) => seconds.observe(s) };
+
+  const app = createApp({
+    service: "ingest",
+    log,
+    metrics,
+    ready: async () => {
+      const nats = await bus.well();
+      return { ok: nats, checks: { nats } };
+    },
+  });
+
+  app.post("/v1/statements", async (c) => {
+    try {
+      const answer = await take(c, { door, addresses: deps.addresses, room, bus });
+      outcomes.inc({ outcome: answer.status === 201 ? "receipt" : "received" });
+      return answer;
+    } catch (error) {
+      outcomes.inc({ outcome: error instanceof Problem ? error.code : "service.error" });
+      throw error;
+    }
+  });
+
+  app.get("/v1/statements/:sha256", async (c) => {
+    charge(deps.addresses.take(addressName(remoteAddress(c)), door.now()));
+    const sha256 = c.req.param("sha256");
+    if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Problem("request.malformed");
+    const index = await bus.find(sha256);
+    if (index === undefined) throw new Problem("statement.unknown");
+    return c.json({ statement: sha256, index });
+  });
+  return app;
+}
+
+type Inside = Pick<IngestDeps, "addresses" | "room" | "bus"> & { door: Door };
+
+async function take(c: Context<Env>, { door, addresses, room, bus }: Inside): Promise<Response> {
+  requireMediaType(c);
+  const address = addressName(remoteAddress(c));
+  charge(addresses.take(address, door.now()));
+  const wait_s = waitOf(c.req.header("prefer"));
+  // What the client says that it sends, or all that it may; refused here, a body costs us nothing.
+  const done = room.take(address, Math.min(Number(c.req.header("content-length") ?? Infinity), MAX_STATEMENT_BYTES));
+  if (done === undefined) throw new Problem("service.busy", { retryAfterSeconds: 1 });
+  try {
+    const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES), address);
+    const receipt = await bus.carry(authentic, wait_s * 1000);
+    return receipt === undefined ? received(c, authentic) : c.json(answerOf(authentic.sha256, receipt), 201);
+  } finally {
+    done();
+  }
+}
+
+function received(c: Context<Env>, { sha256 }: Authentic): Response {
+  const ask = `/v1/statements/${sha256}`;
+  c.header("Location", ask);
+  return c.json({ statement: sha256, status: "received", ask }, 202);
+}
+
+function requireMediaType(c: Context<Env>): void {
+  const type = c.req.header("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  if (type !== "application/jose" && type !== "application/jose+json") throw new Problem("statement.media-type");
+}
+
+/** Seconds of `Prefer: wait=N` (RFC 7240, 4.3); what is not understood is ignored, as the RFC says. */
+export function waitOf(prefer: string | undefined): number {
+  const asked = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?:[,;]|$)/i.exec(prefer ?? "")?.[1];
+  return asked === undefined ? DEFAULT_WAIT_S : Math.min(MAX_WAIT_S, Number(asked));
+}
+
+function observeLoad({ metrics, door, room, bus }: IngestDeps): void {
+  const gauge = (name: string, help: string, read: () => number) => {
+    const made = metrics.gauge(name, help);
+    // Read when asked, so that it is never stale.
+    Object.assign(made, { collect: () => made.set(read()) });
+  };
+  gauge("ingest_verifying", "Signatures being checked.", () => door.verifying.taken);
+  gauge("ingest_bytes_in_hand", "Bytes of bodies being read or carried.", () => room.taken);
+  gauge("ingest_waiting", "Statements whose receipt is awaited.", () => bus.waiting());
+}

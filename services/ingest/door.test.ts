@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../../shared/definition/sample.ts";
+import type { Problem } from "../../shared/platform/http.ts";
+import { signersOf } from "../../shared/statement/authentic.ts";
+import { waitOf } from "./app.ts";
+import { admit, type Door } from "./door.ts";
+import { createBuckets, createRoom } from "./limits.ts";
+
+const sample = sampleDefinition();
+
+function tally(sequence: number, kid = "AT-1"): Uint8Array {
+  const common = sampleCommon(sample, "AT", sequence);
+  return signSample(sample, { type: "tally", ...common, tallies: [sampleTally()] }, kid);
+}
+
+/** Under the same key id, with a signature that does not hold. */
+function forged(sequence: number): Uint8Array {
+  const text = Buffer.from(tally(sequence)).toString("ascii");
+  const [header, payload] = text.split(".");
+  const other = Buffer.from(tally(sequence + 1))
+    .toString("ascii")
+    .split(".")[2];
+  return Buffer.from(`${header}.${payload}.${other}`);
+}
+
+function doorWith(changes: Partial<Door> = {}): Door {
+  return {
+    signers: signersOf(sample.definition),
+    claims: createBuckets({ perSecond: 1, burst: 20 }),
+    keys: createBuckets({ perSecond: 1, burst: 5 }),
+    verifying: createRoom(512, 512),
+    now: () => 0,
+    verified: () => undefined,
+    ...changes,
+  };
+}
+
+const codeOf = (door: Door, bytes: Uint8Array, address: string) =>
+  admit(door, bytes, address).then(
+    () => "admitted",
+    (problem: Problem) => problem.code,
+  );
+
+describe("the door's limits", () => {
+  it("a forger spends the own share, and never the key's", async () => {
+    const door = doorWith();
+    for (let n = 0; n < 20; n++) expect(await codeOf(door, forged(n), "192.0.2.1")).toBe("signature.invalid");
+    expect(await codeOf(door, forged(21), "192.0.2.1")).toBe("rate.exceeded");
+    // From there not even the office itself, for a while; from its own address its whole share is left.
+    expect(await codeOf(door, tally(1), "192.0.2.1")).toBe("rate.exceeded");
+    for (let n = 0; n < 5; n++) expect(await codeOf(door, tally(n + 1), "198.51.100.1")).toBe("admitted");
+    expect(await codeOf(door, tally(6), "198.51.100.1")).toBe("rate.exceeded");
+  });
+
+  it("a key's share is one, from however many addresses", async () => {
+    const door = doorWith();
+    for (let n = 0; n < 5; n++) expect(await codeOf(door, tally(n + 1), `192.0.2.${n}`)).toBe("admitted");
+    expect(await codeOf(door, tally(9), "192.0.2.9")).toBe("rate.exceeded");
+    expect(await codeOf(door, tally(9, "AT-2"), "192.0.2.9")).toBe("admitted");
+  });
+
+  it("made-up key ids share one bucket of their address", async () => {
+    const door = doorWith();
+    const unknown = (n: number) =>
+      Buffer.from(
+        `${Buffer.from(JSON.stringify({ alg: "EdDSA", kid: `made-up-${n}`, typ: "scrutin+jws" })).toString("base64url")}.e30.AAAA`,
+      );
+    for (let n = 0; n < 20; n++) expect(await codeOf(door, unknown(n), "192.0.2.1")).toBe("key.unknown");
+    expect(await codeOf(door, unknown(20), "192.0.2.1")).toBe("rate.exceeded");
+    expect(door.claims.size).toBe(1);
+  });
+
+  it("beyond what may be verified at once it says so at once", async () => {
+    const door = doorWith({ verifying: createRoom(2, 2), keys: createBuckets({ perSecond: 1, burst: 50 }) });
+    const codes = await Promise.all([1, 2, 3, 4].map((n) => codeOf(door, tally(n), "192.0.2.1")));
+    expect(codes.sort()).toEqual(["admitted", "admitted", "service.busy", "service.busy"]);
+    expect(door.verifying.taken).toBe(0);
+    expect(await codeOf(door, tally(5), "192.0.2.1")).toBe("admitted");
+  });
+});
+
+describe("Prefer: wait", () => {
+  it.each([
+    [undefined, 5],
+    ["wait=0", 0],
+    ["wait=7", 7],
+    ["respond-async, wait=10", 10],
+    ["wait=31", 30],
+    ["wait=999999999", 30],
+    ["wait=-1", 5],
+    ["wait=x", 5],
+    ["await=9", 5],
+  ])("%s: %i s", (prefer, seconds) => expect(waitOf(prefer)).toBe(seconds));
+});

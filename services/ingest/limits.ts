@@ -1,0 +1,127 @@
+/**
+ * Limits come before work. Every one is here with its reason; rates can be set by the environment, sizes cannot.
+ */
+
+/** A token bucket's rate (tokens a second) and how many tokens it holds. */
+export interface Rate {
+  perSecond: number;
+  burst: number;
+}
+
+/** From one address. An office of 95,000 units needs some hundreds a second; one core verifies 9,200. */
+export const ADDRESS_RATE: Rate = { perSecond: 2_000, burst: 4_000 };
+/** From one address under one claimed key: half of it, so that one key's traffic leaves room for another's. */
+export const CLAIM_RATE: Rate = { perSecond: 1_000, burst: 2_000 };
+/** Of one key, whatever addresses it is used from: charged by verified statements only, so no forger can spend it. */
+export const KEY_RATE: Rate = { perSecond: 1_000, burst: 2_000 };
+
+/** Buckets kept at most, per kind: about 10 MB. Attackers choose addresses; they must not choose our memory. */
+export const MAX_BUCKETS = 65_536;
+
+/** Verifications under way at most: with four threads the last one waits 15 ms. Beyond it the queue would only grow. */
+export const MAX_VERIFYING = 512;
+
+/** Bytes of bodies being read or carried at most; with the runtime's own share it stays well below 512 MiB. */
+export const MAX_BYTES_IN_HAND = 128 * 1024 * 1024;
+/** Of which one address may hold this much, so that slow uploads from one place do not shut out the others. */
+export const MAX_BYTES_PER_ADDRESS = 16 * 1024 * 1024;
+
+/** How long an answer waits for the receipt unless the client says otherwise (RFC 7240), and at most. */
+export const DEFAULT_WAIT_S = 5;
+export const MAX_WAIT_S = 30;
+
+/** Taken: undefined. Otherwise the seconds, rounded up, until a token is there. */
+export interface Buckets {
+  take(name: string, now: number): number | undefined;
+  readonly size: number;
+}
+
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
+/**
+ * Token buckets by name, at most `limit` of them; `now` in ms. When there are too many, one that has filled up again is
+ * forgotten first, since it says nothing any more; else the one that was used longest ago.
+ */
+export function createBuckets(rate: Rate, limit = MAX_BUCKETS): Buckets {
+  // In order of last use: the oldest first.
+  const buckets = new Map<string, Bucket>();
+  const filled = (bucket: Bucket, now: number) =>
+    Math.min(rate.burst, bucket.tokens + (Math.max(0, now - bucket.at) * rate.perSecond) / 1000);
+  return {
+    get size() {
+      return buckets.size;
+    },
+    take(name, now) {
+      const known = buckets.get(name);
+      const tokens = known === undefined ? rate.burst : filled(known, now);
+      const taken = tokens >= 1;
+      buckets.delete(name);
+      if (buckets.size >= limit) evict(buckets, (bucket) => filled(bucket, now) >= rate.burst);
+      buckets.set(name, { tokens: taken ? tokens - 1 : tokens, at: Math.max(now, known?.at ?? now) });
+      return taken ? undefined : Math.ceil((1 - tokens) / rate.perSecond);
+    },
+  };
+}
+
+/** How many of the longest unused are looked at for a full one: evicting must cost the same however many there are. */
+const LOOKED_AT = 16;
+
+function evict(buckets: Map<string, Bucket>, isFull: (bucket: Bucket) => boolean): void {
+  let oldest: string | undefined;
+  let looked = 0;
+  for (const [name, bucket] of buckets) {
+    oldest ??= name;
+    if (isFull(bucket)) {
+      buckets.delete(name);
+      return;
+    }
+    if (++looked === LOOKED_AT) break;
+  }
+  if (oldest !== undefined) buckets.delete(oldest);
+}
+
+/** What an address counts as: IPv4 as it is, IPv6 by its /64, of which one host has all. */
+export function addressName(address: string): string {
+  const plain = address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+  if (!plain.includes(":")) return plain;
+  const [head = "", tail] = plain.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const after = tail === undefined || tail === "" ? 0 : tail.split(":").length;
+  if (tail !== undefined) while (groups.length < 8 - after) groups.push("0");
+  return groups.slice(0, 4).join(":");
+}
+
+/** A share of something limited: `take` answers how to give it back, or undefined when there is no room. */
+export interface Room {
+  take(name: string, amount: number): (() => void) | undefined;
+  readonly taken: number;
+}
+
+/** Room for `limit` in all and `perName` for each name. What is taken must be given back, once. */
+export function createRoom(limit: number, perName: number): Room {
+  const byName = new Map<string, number>();
+  let all = 0;
+  return {
+    get taken() {
+      return all;
+    },
+    take(name, amount) {
+      const own = (byName.get(name) ?? 0) + amount;
+      if (all + amount > limit || own > perName) return undefined;
+      all += amount;
+      byName.set(name, own);
+      let given = false;
+      return () => {
+        if (given) return;
+        given = true;
+        all -= amount;
+        const left = (byName.get(name) ?? 0) - amount;
+        if (left > 0) byName.set(name, left);
+        else byName.delete(name);
+      };
+    },
+  };
+}

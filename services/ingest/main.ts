@@ -1,0 +1,80 @@
+import { z } from "zod";
+import { systemClock } from "../../shared/platform/clock.ts";
+import {
+  HOST,
+  loadDefinition,
+  NATS_NKEY_FILE,
+  NATS_URL,
+  PORT,
+  readConfig,
+  SCRUTIN_AUTHORITY,
+  SCRUTIN_DEFINITION,
+  SCRUTIN_DEFINITION_SIGNATURES,
+} from "../../shared/platform/config.ts";
+import { serve } from "../../shared/platform/http.ts";
+import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { openNats } from "../../shared/platform/nats.ts";
+import { createSealer } from "../../shared/platform/seal.ts";
+import { signersOf } from "../../shared/statement/authentic.ts";
+import { buildApp } from "./app.ts";
+import { createBus } from "./bus.ts";
+import {
+  ADDRESS_RATE,
+  CLAIM_RATE,
+  createBuckets,
+  createRoom,
+  KEY_RATE,
+  MAX_BYTES_IN_HAND,
+  MAX_BYTES_PER_ADDRESS,
+  MAX_VERIFYING,
+  type Rate,
+} from "./limits.ts";
+
+const rate = (fallback: Rate) =>
+  z
+    .string()
+    .regex(/^\d{1,7}\/\d{1,7}$/, "is not a rate")
+    .transform((text) => text.split("/").map(Number) as [number, number])
+    .refine(([perSecond, burst]) => perSecond > 0 && burst > 0, "is not a rate")
+    .transform(([perSecond, burst]): Rate => ({ perSecond, burst }))
+    .default(fallback)
+    .describe(`Give statements a second and the burst, such as ${fallback.perSecond}/${fallback.burst}.`);
+
+runService("ingest", async ({ log, metrics, onStop, fail }) => {
+  const config = readConfig("ingest", {
+    HOST,
+    PORT,
+    NATS_URL,
+    NATS_NKEY_FILE,
+    SCRUTIN_DEFINITION,
+    SCRUTIN_DEFINITION_SIGNATURES,
+    SCRUTIN_AUTHORITY,
+    INGEST_RATE_ADDRESS: rate(ADDRESS_RATE),
+    INGEST_RATE_CLAIM: rate(CLAIM_RATE),
+    INGEST_RATE_KEY: rate(KEY_RATE),
+  });
+  const { definition, hash } = await loadDefinition(config);
+  const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "ingest", log });
+  onStop(() => nc.drain());
+  void nc.closed().then((error) => error && fail(error));
+
+  const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = definition.vault;
+  const sealer = createSealer({ definition: hash, vaultPublicKey, recoveryPublicKey });
+  const app = buildApp({
+    log,
+    metrics,
+    door: {
+      signers: signersOf(definition),
+      claims: createBuckets(config.INGEST_RATE_CLAIM),
+      keys: createBuckets(config.INGEST_RATE_KEY),
+      verifying: createRoom(MAX_VERIFYING, MAX_VERIFYING),
+      now: systemClock,
+    },
+    addresses: createBuckets(config.INGEST_RATE_ADDRESS),
+    room: createRoom(MAX_BYTES_IN_HAND, MAX_BYTES_PER_ADDRESS),
+    bus: createBus({ nc, sealer, now: systemClock, log }),
+  });
+  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  onStop(() => server.close());
+  announce(log, server.url);
+});

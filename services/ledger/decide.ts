@@ -1,0 +1,205 @@
+import type { Register } from "../../shared/definition/register.ts";
+import type { ClockReadings } from "../../shared/embargo/gate.ts";
+import { canonical, commitJudgement, type Entry, type Judgement, type Verdict } from "../../shared/ledger/entry.ts";
+import { judge } from "../../shared/ledger/judge.ts";
+import { appendLeaf, cloneFrontier, type Frontier, leafHash } from "../../shared/ledger/merkle.ts";
+import { applyAccepted, type LedgerState } from "../../shared/ledger/state.ts";
+import { seal } from "../../shared/platform/seal.ts";
+import { speaksFor } from "../../shared/statement/authentic.ts";
+import { OPEN_TYPES } from "../../shared/statement/types.ts";
+import type { Authentic } from "./delivery.ts";
+import type { Gaps } from "./gaps.ts";
+import type { EntryRow, GateFact, UsedSequence } from "./store.ts";
+
+/** What the writer knows of the log; thrown away whenever it is not certain that the database says the same. */
+export interface OpenLog {
+  state: LedgerState;
+  frontier: Frontier;
+  root: Uint8Array;
+  /** When the last entry was received, ms. */
+  lastReceived: number;
+  gaps: Gaps;
+  /** Wrapped data keys in the log by id (hex): an id never stands for two keys. */
+  dataKeys: Map<string, Buffer>;
+}
+
+/** A new entry, decided and not yet written. */
+export interface Draft {
+  authentic: Authentic;
+  entry: Entry;
+  judgement: Judgement;
+  equivocates: boolean;
+}
+
+/** What becomes of a batch. */
+export interface Decision {
+  drafts: Draft[];
+  /** Statements that the log holds already, or an earlier one of this batch is: by the index of the first. */
+  retries: { authentic: Authentic; index: number }[];
+  /** Authentic, but sealed with a key whose id is another's. */
+  forged: Authentic[];
+  /** What comes after a lift that may be granted: it is decided when the lift is written. */
+  rest: Authentic[];
+}
+
+export interface Circumstances {
+  register: Register;
+  /** Never earlier than the entry before, ms. */
+  received: number;
+  /** Read when there is a lift to judge. */
+  clocks: ClockReadings | undefined;
+  /** 32 random bytes each time. */
+  salt(): Uint8Array;
+}
+
+const slot = (key: string, sequence: number) => `${key} ${sequence}`;
+
+/**
+ * Judges a batch in order. Applies every accepted statement to `log.state` at once, since the next may depend on it: from here
+ * until COMMIT the state is ahead of the database. Only a lift waits for Postgres' own look, and ends the batch.
+ */
+export function decide(
+  log: OpenLog,
+  batch: readonly Authentic[],
+  used: readonly UsedSequence[],
+  at: Circumstances,
+): Decision {
+  const decision: Decision = { drafts: [], retries: [], forged: [], rest: [] };
+  const taken = new Map<string, { index: number; payload: Buffer }[]>();
+  const note = (name: string, index: number, payload: Buffer) =>
+    taken.set(name, [...(taken.get(name) ?? []), { index, payload }]);
+  for (const { key, sequence, index, payload } of used) note(slot(key, sequence), index, payload);
+
+  for (const [n, authentic] of batch.entries()) {
+    const { statement, signers, payload } = authentic;
+    const name = slot(signers[0].id, statement.sequence);
+    const before = taken.get(name) ?? [];
+    const first = before.find((entry) => entry.payload.equals(payload));
+    if (first !== undefined) {
+      decision.retries.push({ authentic, index: first.index });
+      continue;
+    }
+    if (!ownsKeyId(log, decision.drafts, authentic)) {
+      decision.forged.push(authentic);
+      continue;
+    }
+    const isLift = statement.type === "lift";
+    const equivocates = before.length > 0;
+    const input = {
+      statement,
+      signers,
+      received: at.received,
+      equivocates,
+      targetUsed: statement.type === "void" && taken.has(slot(signers[0].id, statement.voids)),
+      clocks: isLift ? at.clocks : undefined,
+    };
+    const verdict = judge(log.state, input, at.register.hash);
+    const draft = draftOf(log.frontier.size + decision.drafts.length, authentic, verdict, equivocates, at);
+    decision.drafts.push(draft);
+    note(name, draft.entry.index, payload);
+    if (verdict.verdict === "quarantined") continue;
+    if (isLift) return { ...decision, rest: batch.slice(n + 1) };
+    applyAccepted(log.state, statement, signers[0].id);
+  }
+  return decision;
+}
+
+/** A data key's id belongs to whoever came first with it; another key under it could not be opened from the log. */
+function ownsKeyId(log: OpenLog, drafts: readonly Draft[], { dataKey }: Authentic): boolean {
+  const known =
+    log.dataKeys.get(dataKey.id.toString("hex")) ??
+    drafts.find((draft) => draft.authentic.dataKey.id.equals(dataKey.id))?.authentic.dataKey.wrapped;
+  return known === undefined || known.equals(dataKey.wrapped);
+}
+
+function draftOf(
+  index: number,
+  authentic: Authentic,
+  verdict: Verdict,
+  equivocates: boolean,
+  at: Circumstances,
+): Draft {
+  const { statement, signers, sha256 } = authentic;
+  const judgement = { ...verdict, salt: Buffer.from(at.salt()).toString("hex") };
+  const entry: Entry = {
+    index,
+    received: new Date(at.received).toISOString(),
+    state: speaksFor(signers[0]),
+    key: signers[0].id,
+    sequence: statement.sequence,
+    type: statement.type,
+    units: statement.type === "tally" ? statement.tallies.length : 0,
+    statement: sha256.toString("hex"),
+    judgement: commitJudgement(judgement),
+  };
+  return { authentic, entry, judgement, equivocates };
+}
+
+/** The lift that ends these drafts, refused after all: Postgres found the gate closed. */
+export function refuseLift(drafts: readonly Draft[], at: Circumstances): Draft[] {
+  const lift = drafts.at(-1);
+  if (lift === undefined) throw new RangeError("there is no lift to refuse");
+  const verdict: Verdict = { verdict: "quarantined", findings: [{ code: "F.501" }] };
+  return [...drafts.slice(0, -1), draftOf(lift.entry.index, lift.authentic, verdict, lift.equivocates, at)];
+}
+
+/** The accepted lift that ends these drafts, if one does. */
+export function liftOf(drafts: readonly Draft[]): Draft | undefined {
+  const last = drafts.at(-1);
+  return last?.entry.type === "lift" && last.judgement.verdict === "accepted" ? last : undefined;
+}
+
+/** The tree with these drafts appended, and the rows that they become. */
+export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Frontier; entries: EntryRow[] } {
+  const frontier = cloneFrontier(log.frontier);
+  const entries = drafts.map(({ authentic, entry, judgement }): EntryRow => {
+    const { sha256, dataKey, sealed, payload, bytes } = authentic;
+    const body = Buffer.from(canonical(entry), "utf8");
+    const leaf = leafHash(body);
+    appendLeaf(frontier, leaf);
+    const judged = Buffer.from(canonical(judgement), "utf8");
+    return {
+      body,
+      leaf,
+      received: entry.received,
+      type: entry.type,
+      state: entry.state,
+      key: entry.key,
+      sequence: entry.sequence,
+      payload,
+      signed: {
+        sha256,
+        dataKey: dataKey.id,
+        sealed,
+        judgement: seal(dataKey.key, "judgement", entry.statement, judged),
+        clear: OPEN_TYPES.has(entry.type) ? bytes : null,
+      },
+    };
+  });
+  return { frontier, entries };
+}
+
+/** Data keys that these drafts bring first. */
+export function newDataKeys(log: OpenLog, drafts: readonly Draft[]): { id: Buffer; wrapped: Buffer }[] {
+  const fresh = new Map<string, { id: Buffer; wrapped: Buffer }>();
+  for (const { authentic } of drafts) {
+    const { id, wrapped } = authentic.dataKey;
+    const name = id.toString("hex");
+    if (!log.dataKeys.has(name)) fresh.set(name, { id, wrapped });
+  }
+  return [...fresh.values()];
+}
+
+/** What accepted statements say that the gate depends on, in the order of the log. */
+export function gateFactsOf(drafts: readonly Draft[]): GateFact[] {
+  return drafts.flatMap(({ authentic: { statement }, entry: { index }, judgement }): GateFact[] => {
+    if (judgement.verdict !== "accepted") return [];
+    if (statement.type === "polls") {
+      const until = statement.polls === "extended" ? statement.until : null;
+      const { polls: kind, state, constituency = null } = statement;
+      return [{ index, kind, state, constituency, until }];
+    }
+    if (statement.type !== "decision" || statement.decision === "draw") return [];
+    return [{ index, kind: statement.decision, state: statement.about, constituency: null, until: null }];
+  });
+}

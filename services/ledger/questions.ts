@@ -1,0 +1,74 @@
+import { headers, type Msg, type NatsConnection, type Subscription } from "nats";
+import type { Pool } from "pg";
+import type { Logger } from "pino";
+import { SUBJECTS } from "../../shared/platform/nats.ts";
+import { type Opener, openDelivery } from "./delivery.ts";
+import { type Receipts, sealReceipt } from "./receipts.ts";
+import { findStatement, findUsed } from "./store.ts";
+
+/** Ledgers answer in turn: what is asked is in the database, which a standby can read as well. */
+const QUEUE = "ledger";
+
+/**
+ * Answers what `ingest` asks by core NATS: `ledger.ask` (these bytes: their receipt, if they are in the log) and `ledger.find`
+ * (this hash: its index). Answers `stop`, which lets questions in hand finish.
+ */
+export function answerQuestions(deps: {
+  nc: NatsConnection;
+  pool: Pool;
+  opener: Opener;
+  receipts: Receipts;
+  log: Logger;
+}): () => Promise<void> {
+  const { nc, log } = deps;
+  const subscribe = (subject: string, reply: (msg: Msg) => Promise<void>): Subscription =>
+    nc.subscribe(subject, {
+      queue: QUEUE,
+      callback: (error, msg) => {
+        if (error !== null) log.error({ err: error, subject }, "questions cannot be received");
+        // No answer is an answer: whoever asked asks again.
+        else
+          reply(msg).catch((failure: unknown) => log.error({ err: failure, subject }, "a question was not answered"));
+      },
+    });
+  const asked = subscribe(SUBJECTS.ask, (msg) => answerAsk(deps, msg));
+  const found = subscribe("ledger.find", (msg) => answerFind(deps.pool, msg));
+  return async () => {
+    await Promise.all([asked.drain(), found.drain()]);
+  };
+}
+
+interface Asked {
+  pool: Pool;
+  opener: Opener;
+  receipts: Receipts;
+}
+
+/** The receipt holds figures: it is given to whoever brings the bytes, whole and signed, sealed with the key they came with. */
+async function answerAsk({ pool, opener, receipts }: Asked, msg: Msg): Promise<void> {
+  const opened = await openDelivery(msg, opener);
+  const index = opened.kind === "authentic" ? await indexOf(pool, opened) : undefined;
+  if (opened.kind === "forged" || index === undefined) {
+    const head = headers();
+    head.set("Scrutin-Status", "unknown");
+    msg.respond(undefined, { headers: head });
+    return;
+  }
+  const { headers: head, data } = sealReceipt(opened, await receipts.ofStored(pool, index));
+  head.set("Scrutin-Status", "known");
+  msg.respond(data, { headers: head });
+}
+
+async function indexOf(pool: Pool, opened: Awaited<ReturnType<typeof openDelivery>>): Promise<number | undefined> {
+  if (opened.kind === "forged") return undefined;
+  const { statement, signers, payload } = opened;
+  const used = await findUsed(pool, [{ key: signers[0].id, sequence: statement.sequence }]);
+  return used.find((entry) => entry.payload.equals(payload))?.index;
+}
+
+/** Public knowledge: the entry carries the hash. */
+async function answerFind(pool: Pool, msg: Msg): Promise<void> {
+  const sha256 = Buffer.from(msg.data).toString("ascii");
+  const index = /^[0-9a-f]{64}$/.test(sha256) ? await findStatement(pool, Buffer.from(sha256, "hex")) : undefined;
+  msg.respond(JSON.stringify(index === undefined ? {} : { index }));
+}

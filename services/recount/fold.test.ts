@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sampleDefinition, sampleTally } from "../../shared/definition/sample.ts";
+import { counted } from "../../shared/recount/count.ts";
+import { recountRelease } from "../../shared/recount/document.ts";
+import { type Harness, startHarness } from "../../test/harness.ts";
+import { openScenario, type Scenario } from "../../test/vault-scenario.ts";
+import { countTo, type Fold, MAX_WAITING_UNITS, openFold, readAhead, saveFold } from "./fold.ts";
+
+describe("recount's fold", () => {
+  let harness: Harness;
+  beforeAll(async () => {
+    harness = await startHarness({ sample: sampleDefinition() });
+  });
+  afterAll(() => harness.close());
+
+  const inScenario = async (test: (scenario: Scenario) => Promise<void>) => {
+    const scenario = await openScenario(harness);
+    try {
+      await test(scenario);
+    } finally {
+      await scenario.close();
+    }
+  };
+  const HEADER = { number: 1, checkpoint: { origin: "x", size: 1, root: "x" }, asOf: "x", previous: null };
+  const bytesOf = (fold: Fold) => Buffer.from(recountRelease(fold.count, HEADER)).toString("utf8");
+
+  it("reads to the head and counts to where it is asked", async () => {
+    await inScenario(async ({ log, say, recount }) => {
+      const fold = await openFold(recount.sources.fold);
+      await log.append(say.tally("AT-1"));
+      await log.append(say.tally("AT-2"), say.hold("EU"));
+      await readAhead(fold);
+      expect([fold.road.size, counted(fold.count), fold.atHead]).toEqual([4, 0, true]);
+      expect(fold.road.facts.held.has("EU")).toBe(true);
+      expect((await countTo(fold, 2))?.checkpoint.size).toBe(2);
+      expect(counted(fold.count)).toBe(2);
+      expect(await countTo(fold, 3)).toBeUndefined(); // no checkpoint has that size
+      expect((await countTo(fold, 4))?.checkpoint.size).toBe(4);
+      expect(await countTo(fold, 2)).toBeUndefined(); // counted past
+      await log.append(say.tally("AT-3"));
+      expect((await countTo(fold, 5))?.checkpoint.size).toBe(5); // beyond what was read
+      expect(fold.road.size).toBe(5);
+    });
+  });
+
+  it("goes on from the stored position, though the road was ahead of it, and comes to the same", async () => {
+    await inScenario(async ({ log, say, recount }) => {
+      const sources = recount.sources.fold;
+      const first = await openFold(sources);
+      await log.append(say.tally("AT-1"));
+      await log.append(say.tally("AT-2"), say.closed("AT"), say.hold("EU"));
+      await readAhead(first);
+      await countTo(first, 2);
+      await saveFold(first, sources);
+      const second = await openFold(sources);
+      expect([counted(second.count), second.reader.position(), second.road.size]).toEqual([2, 2, 5]);
+      await log.append(say.tally("AT-1", { version: 2, votes: { AT01: 90, AT02: 128, AT90: 2 } }), say.resume("EU"));
+      for (const fold of [first, second]) {
+        await readAhead(fold);
+        expect(await countTo(fold, 7)).toBeDefined();
+      }
+      expect(bytesOf(second)).toBe(bytesOf(first));
+      expect(second.road).toEqual(first.road);
+    });
+  });
+
+  it("refuses a count of another position than the one beside it", async () => {
+    await inScenario(async ({ log, say, recount, query }) => {
+      const sources = recount.sources.fold;
+      const fold = await openFold(sources);
+      await log.append(say.tally("AT-1"));
+      await readAhead(fold);
+      await countTo(fold, 2);
+      await saveFold(fold, sources);
+      await query("update recount.position set size = 1");
+      await expect(openFold(sources)).rejects.toThrow("the stored position is 1");
+    });
+  });
+
+  it("stops reading ahead when too much waits, cosigns nothing then, and catches up when it may count", async () => {
+    await inScenario(async ({ log, say, recount, world }) => {
+      const many = Array.from({ length: 1000 }, () => sampleTally("AT-1"));
+      const statement = () => say.signed({ type: "tally", ...say.common("AT", "AT-1"), tallies: many }, "AT-1");
+      const batches = MAX_WAITING_UNITS / 1000 / 10 + 2;
+      for (let n = 0; n < batches; n++)
+        await log.append(...Array.from({ length: 10 }, () => ({ ...statement(), verdict: "quarantined" as const })));
+      const fold = await openFold(recount.sources.fold);
+      await readAhead(fold);
+      expect(fold.atHead).toBe(false);
+      expect(fold.waitingUnits).toBe(MAX_WAITING_UNITS);
+      await countTo(fold, world.log.size());
+      await readAhead(fold);
+      expect(fold.atHead).toBe(true);
+      expect(fold.waitingUnits).toBe(0);
+    });
+  });
+});

@@ -1,0 +1,158 @@
+import type { Pool } from "pg";
+import type { Definition } from "../../shared/definition/schema.ts";
+import { applyToRoad, createRoad, loadRoad, type Road, saveRoad } from "../../shared/embargo/road.ts";
+import type { OpenedEntry } from "../../shared/ledger/entry.ts";
+import { LogBroken, type LogCheckpoint, type LogReader, type ReadEntry } from "../../shared/platform/log-reader.ts";
+import { withTransaction } from "../../shared/platform/postgres.ts";
+import { openPart, sealPart } from "../../shared/platform/snapshot-seal.ts";
+import { type Count, count, counted, startCount } from "../../shared/recount/count.ts";
+import { loadCount, saveCount } from "../../shared/recount/keep.ts";
+import { selectParts, selectPosition, upsertPart, upsertPosition } from "./store.ts";
+
+/**
+ * Two readings of one log. The road (gate, lift, releases) goes to the head, for what is cosigned must know the last hold. The
+ * count stops wherever a candidate stops, for the same bytes come only from the same prefix; what was read beyond
+ * waits in memory.
+ */
+export interface Fold {
+  reader: LogReader;
+  /** Up to the reader's position. */
+  road: Road;
+  /** Up to `counted(count)`. */
+  count: Count;
+  /** Read but not counted yet, in order. */
+  waiting: Waiting[];
+  /** Tallies in `waiting`. */
+  waitingUnits: number;
+  /** Of the last entry counted; null before any. */
+  last: Prefix | null;
+  /** The reader was at the head when it last looked. */
+  atHead: boolean;
+}
+
+/** A prefix that the ledger has signed, and when its last entry was received. */
+export interface Prefix {
+  checkpoint: LogCheckpoint;
+  received: string;
+}
+
+interface Waiting {
+  entry: OpenedEntry;
+  checkpoint: LogCheckpoint | null;
+}
+
+export interface FoldSources {
+  pool: Pool;
+  definition: Definition;
+  hash: string;
+  /** Opens and seals what is stored: `vaultSecret(…, "snapshot/recount")`. */
+  snapshotKey: Uint8Array;
+  createReader: () => LogReader;
+}
+
+/** Tallies that wait in memory, about 0.5 kB each: without candidates to count up to, reading stops here. */
+export const MAX_WAITING_UNITS = 50_000;
+
+const COUNT_PART = "count";
+const ROAD_PART = "road";
+
+/** Opens the stored count, or begins at the start of the log. Throws LogBroken if the log is not the one that was counted. */
+export async function openFold(sources: FoldSources): Promise<Fold> {
+  const { pool, definition, hash, snapshotKey } = sources;
+  const reader = sources.createReader();
+  const begun = { reader, waiting: [], waitingUnits: 0, last: null, atHead: false };
+  const stored = await withTransaction(pool, async (client) => {
+    await client.query("set transaction isolation level repeatable read, read only");
+    return { position: await selectPosition(client), parts: await selectParts(client) };
+  });
+  if (stored.position === undefined)
+    return { ...begun, road: createRoad(definition), count: startCount(definition, hash) };
+  const part = (name: string) => {
+    const sealed = stored.parts.get(name);
+    if (sealed === undefined) throw new Error(`the stored part ${name} is missing`);
+    return openPart(snapshotKey, name, sealed);
+  };
+  const kept = loadCount(definition, hash, part(COUNT_PART));
+  const rest = JSON.parse(Buffer.from(part(ROAD_PART)).toString("utf8")) as { road: string; last: Prefix | null };
+  if (counted(kept) !== stored.position || rest.last?.checkpoint.size !== stored.position)
+    throw new Error(`the stored position is ${stored.position}, its count is of ${counted(kept)}`);
+  await reader.startAt(stored.position);
+  return { ...begun, road: loadRoad(rest.road), count: kept, last: rest.last };
+}
+
+/** Reads on to the committed head, or until too much waits to be counted. Throws LogBroken; the fold is not to be used then. */
+export async function readAhead(fold: Fold): Promise<void> {
+  const { reader } = fold;
+  const head = await reader.head();
+  if (head === undefined) return;
+  while (reader.position() < head.size && fold.waitingUnits < MAX_WAITING_UNITS) {
+    for (const { size } of await reader.checkpointsAfter(reader.position(), 16)) {
+      for await (const read of reader.read(reader.position(), size)) takeUp(fold, read);
+      if (fold.waitingUnits >= MAX_WAITING_UNITS) break;
+    }
+  }
+  fold.atHead = reader.position() >= head.size;
+}
+
+function takeUp(fold: Fold, read: ReadEntry): void {
+  const { index, received, statement, verdict, checkpoint } = read;
+  applyToRoad(fold.road, read, read.entry.type === "definition" ? null : read.entry.key);
+  fold.waiting.push({ entry: { index, received, statement, verdict }, checkpoint });
+  fold.waitingUnits += unitsOf(read);
+}
+
+const unitsOf = ({ statement }: OpenedEntry) => (statement?.type === "tally" ? statement.tallies.length : 0);
+
+/**
+ * Counts exactly the first `size` entries; the prefix, or undefined when it cannot: it was counted past, or no checkpoint has
+ * that size. `size` must not be beyond the log's head. Throws LogBroken.
+ */
+export async function countTo(fold: Fold, size: number): Promise<Prefix | undefined> {
+  if (counted(fold.count) > size) return undefined;
+  countWaiting(fold, size);
+  while (fold.reader.position() < size) {
+    // Batch by batch: what the candidate counts need not all wait in memory first.
+    const [next] = await fold.reader.checkpointsAfter(fold.reader.position(), 1);
+    if (next === undefined || next.size > size) return undefined;
+    for await (const read of fold.reader.read(fold.reader.position(), next.size)) takeUp(fold, read);
+    countWaiting(fold, size);
+  }
+  return counted(fold.count) === size && fold.last?.checkpoint.size === size ? fold.last : undefined;
+}
+
+function countWaiting(fold: Fold, size: number): void {
+  let taken = 0;
+  for (const { entry, checkpoint } of fold.waiting) {
+    if (entry.index >= size) break;
+    try {
+      count(fold.count, entry);
+    } catch (cause) {
+      throw new LogBroken(`entry ${entry.index} was accepted and cannot be counted`, { cause });
+    }
+    fold.waitingUnits -= unitsOf(entry);
+    if (checkpoint !== null) fold.last = { checkpoint, received: entry.received };
+    taken++;
+  }
+  fold.waiting.splice(0, taken);
+}
+
+/**
+ * Stores count, road and position in one transaction. The road may be ahead of the count: entries that it knows already change
+ * nothing when they are read again. After a throw the fold is to be opened again: the outcome is unknown.
+ */
+export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> {
+  const { pool, snapshotKey } = sources;
+  const at = counted(fold.count);
+  // Between checkpoints there is no place to start from again; a candidate ends at one.
+  if (fold.last?.checkpoint.size !== at) return;
+  const rest = Buffer.from(JSON.stringify({ road: saveRoad(fold.road), last: fold.last }), "utf8");
+  const sealed = [
+    [COUNT_PART, sealPart(snapshotKey, COUNT_PART, saveCount(fold.count))],
+    [ROAD_PART, sealPart(snapshotKey, ROAD_PART, rest)],
+  ] as const;
+  // The commit point. A crash before it leaves the former position with its count, one after it this one with this.
+  await withTransaction(pool, async (client) => {
+    for (const [name, bytes] of sealed) await upsertPart(client, name, bytes);
+    await upsertPosition(client, at);
+  });
+}

@@ -1,0 +1,114 @@
+import type { Pool, PoolClient } from "pg";
+import type { ReleaseId } from "../../shared/platform/release-seal.ts";
+
+/** All SQL of this service. What it reads of the log is in `shared/platform/log-reader.ts`. */
+
+type Db = Pool | PoolClient;
+
+/** Where the stored count stands in the log; undefined before the first snapshot. */
+export async function selectPosition(db: Db): Promise<number | undefined> {
+  const { rows } = await db.query<{ size: number }>("select size from recount.position");
+  return rows[0]?.size;
+}
+
+/** The sealed parts by name. */
+export async function selectParts(db: Db): Promise<Map<string, Uint8Array>> {
+  const { rows } = await db.query<{ name: string; sealed: Uint8Array }>("select name, sealed from recount.part");
+  return new Map(rows.map(({ name, sealed }) => [name, sealed]));
+}
+
+/** Sets the position; in the transaction that stores the parts of that position. */
+export async function upsertPosition(db: Db, size: number): Promise<void> {
+  await db.query(
+    "insert into recount.position (size) values ($1) on conflict (one) do update set size = excluded.size",
+    [size],
+  );
+}
+
+export async function upsertPart(db: Db, name: string, sealed: Uint8Array): Promise<void> {
+  await db.query(
+    "insert into recount.part (name, sealed) values ($1, $2) on conflict (name) do update set sealed = excluded.sealed",
+    [name, sealed],
+  );
+}
+
+/** The largest candidate that counts at least this prefix and has no answer yet. */
+export async function selectUnanswered(
+  db: Db,
+  fromSize: number,
+): Promise<(ReleaseId & { sealed: Uint8Array }) | undefined> {
+  const { rows } = await db.query<ReleaseId & { sealed: Uint8Array }>(
+    `select number, size, sealed from tabulate.candidate c
+      where size >= $1 and not exists (select from recount.answer a where a.number = c.number and a.size = c.size)
+      order by size desc limit 1`,
+    [fromSize],
+  );
+  return rows[0];
+}
+
+export async function selectCandidate(db: Db, { number, size }: ReleaseId): Promise<Uint8Array | undefined> {
+  const { rows } = await db.query<{ sealed: Uint8Array }>(
+    "select sealed from tabulate.candidate where number = $1 and size = $2",
+    [number, size],
+  );
+  return rows[0]?.sealed;
+}
+
+/** An answer that was given stands: it is the same however often it is found. */
+export async function insertAnswer(db: Db, { number, size }: ReleaseId, sealed: Uint8Array): Promise<void> {
+  await db.query("insert into recount.answer (number, size, sealed) values ($1, $2, $3) on conflict do nothing", [
+    number,
+    size,
+    sealed,
+  ]);
+}
+
+export async function selectAnswer(db: Db, { number, size }: ReleaseId): Promise<Uint8Array | undefined> {
+  const { rows } = await db.query<{ sealed: Uint8Array }>(
+    "select sealed from recount.answer where number = $1 and size = $2",
+    [number, size],
+  );
+  return rows[0]?.sealed;
+}
+
+export interface StoredProposal {
+  sha256: Uint8Array;
+  type: "lift" | "release";
+  payload: Uint8Array;
+  /** tabulate's, 64 bytes. */
+  signature: Uint8Array;
+}
+
+/** The last proposals without our signature. Some never get it: they were withdrawn, or were never right. */
+export async function selectUnsigned(db: Db): Promise<StoredProposal[]> {
+  const { rows } = await db.query<StoredProposal>(
+    `select sha256, type, payload, signature from tabulate.proposal p
+      where not exists (select from recount.cosignature c where c.proposal = p.sha256)
+      order by proposed_at desc limit 8`,
+  );
+  return rows;
+}
+
+export async function insertCosignature(db: Db, sha256: Uint8Array, signature: Uint8Array): Promise<void> {
+  await db.query("insert into recount.cosignature (proposal, signature) values ($1, $2) on conflict do nothing", [
+    sha256,
+    signature,
+  ]);
+}
+
+/** The number of the last release that this count has given its share of; 0 before any. */
+export async function selectLastShare(db: Db): Promise<number> {
+  const { rows } = await db.query<{ number: number }>(
+    "select coalesce(max(number), 0) as number from release.key_share where given_by = 'recount'",
+  );
+  return rows[0]?.number ?? 0;
+}
+
+/** Gives this count's share; once given it stands. Postgres refuses it before the lift (SC002). */
+export async function insertShare(db: Db, { number, size }: ReleaseId, share: Uint8Array): Promise<void> {
+  await db.query(
+    `insert into release.key_share (number, size, given_by, share) values ($1, $2, 'recount', $3)
+     on conflict do nothing`,
+    [number, size, share],
+  );
+}

@@ -1,0 +1,127 @@
+import type { Context } from "hono";
+import type { Logger } from "pino";
+import type { Register } from "../../shared/definition/register.ts";
+import { answersWithin } from "../../shared/platform/answers.ts";
+import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
+import type { Metrics } from "../../shared/platform/metrics.ts";
+import { frontPage } from "./page.ts";
+import { type Caching, JSON_TYPE, prefersCsv, prepare, type Representation, respond } from "./representation.ts";
+import type { Shelf, Shown } from "./shelf.ts";
+
+/** What the app asks of the rest. */
+export interface ReleaseDeps {
+  log: Logger;
+  metrics: Metrics;
+  register: Register;
+  /** The definition's exact bytes, and the detached JWS over them. */
+  bytes: Uint8Array;
+  signatures: unknown;
+  shelf: Pick<Shelf, "list" | "latest" | "find">;
+  /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
+  retrySeconds: () => number;
+  status: () => { looked: boolean; broken: boolean };
+  /** Rejects or hangs when NATS is away. */
+  pingNats: () => Promise<unknown>;
+}
+
+/** A numbered release never changes. */
+const FOR_EVER: Caching = { cacheControl: "public, max-age=31536000, immutable" };
+/** A new release comes at most once a second. */
+const A_SECOND: Caching = { cacheControl: "public, max-age=1" };
+const DEFINITION: Caching = { cacheControl: "public, max-age=300" };
+
+const PING_MS = 1_000;
+
+/** Every address below this is a results path, whether there is something at it or not. */
+const RESULTS = "/v1/releases";
+
+/** The Parliament's publication endpoint. */
+export async function buildApp(deps: ReleaseDeps): Promise<App> {
+  const { log, metrics, register, shelf, status, pingNats } = deps;
+  const served = metrics.gauge("release_latest_number", "Number of the last release served; 0 before the lift.");
+  Object.assign(served, { collect: () => served.set(shelf.list().length) });
+  const app = createApp({
+    service: "release",
+    log,
+    metrics,
+    headers: { "Scrutin-Mode": register.definition.mode },
+    ready: async () => {
+      const { looked, broken } = status();
+      const nats = await answersWithin(PING_MS, pingNats());
+      const checks = { database: looked, nats, chain: !broken };
+      return { ok: Object.values(checks).every(Boolean), checks };
+    },
+    readyDetail: () => ({ latest: shelf.list().length }),
+  });
+  // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.
+  app.use("*", async (c, next) => {
+    if (c.req.path.startsWith(RESULTS) && shelf.latest() === undefined)
+      throw new Problem("embargo.in-force", { retryAfterSeconds: deps.retrySeconds() });
+    await next();
+  });
+  addReleases(app, deps);
+  await addDefinition(app, deps);
+  app.get("/", (c) => {
+    const { document, policy } = frontPage(register, shelf.latest());
+    return c.html(document, 200, { "content-security-policy": policy });
+  });
+  return app;
+}
+
+function addReleases(app: App, { register, shelf }: ReleaseDeps): void {
+  let listing: { length: number; made: Promise<Representation> } | undefined;
+  app.get(RESULTS, async (c) => {
+    const releases = shelf.list();
+    if (listing?.length !== releases.length)
+      listing = { length: releases.length, made: prepare(JSON_TYPE, listOf(register, releases)) };
+    return respond(c, await listing.made, A_SECOND);
+  });
+  app.get(`${RESULTS}/:name`, async (c) => {
+    const { shown, csv, caching } = await asked(shelf, c.req.param("name"));
+    return respond(c, csv || prefersCsv(c.req.header("accept")) ? shown.csv : shown.json, caching);
+  });
+  app.get(`${RESULTS}/:name/signatures`, async (c) => {
+    const { shown, csv, caching } = await asked(shelf, c.req.param("name"));
+    if (csv) throw new Problem("release.unknown", { detail: "Signatures are over the JSON document." });
+    return respond(c, shown.signatures, caching.contentLocation ? at(caching, "/signatures") : caching);
+  });
+}
+
+const at = (caching: Caching, suffix: string): Caching => ({
+  ...caching,
+  contentLocation: `${caching.contentLocation}${suffix}`,
+});
+
+function listOf({ definition, hash }: Register, releases: ReturnType<Shelf["list"]>): string {
+  const { mode, election } = definition;
+  const listed = releases.map((release) => ({ ...release, url: `${RESULTS}/${release.number}` }));
+  return JSON.stringify({ mode, election, definition: hash, releases: listed });
+}
+
+interface Asked {
+  shown: Shown;
+  /** The address itself asks for CSV. */
+  csv: boolean;
+  caching: Caching;
+}
+
+/** `name` is `latest` or a number, with or without `.csv`. Throws Problem `release.unknown` for anything else. */
+async function asked(shelf: ReleaseDeps["shelf"], name: string): Promise<Asked> {
+  const [, which, suffix] = /^(latest|[1-9]\d{0,8})(\.csv)?$/.exec(name) ?? [];
+  const shown = which === "latest" ? shelf.latest() : which && (await shelf.find(Number(which)));
+  if (!shown) throw new Problem("release.unknown");
+  const contentLocation = `${RESULTS}/${shown.listed.number}${suffix ?? ""}`;
+  const caching = which === "latest" ? { ...A_SECOND, contentLocation } : FOR_EVER;
+  return { shown, csv: suffix !== undefined, caching };
+}
+
+/** The definition holds no figures: it is public before the lift. */
+async function addDefinition(app: App, { bytes, signatures }: ReleaseDeps): Promise<void> {
+  const [document, signed] = await Promise.all([
+    prepare(JSON_TYPE, bytes),
+    prepare("application/jose+json", JSON.stringify(signatures)),
+  ]);
+  const give = (what: Representation) => (c: Context<Env>) => respond(c, what, DEFINITION);
+  app.get("/v1/definition", give(document));
+  app.get("/v1/definition/signatures", give(signed));
+}

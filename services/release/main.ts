@@ -1,0 +1,82 @@
+import { randomInt } from "node:crypto";
+import {
+  DATABASE_URL,
+  HOST,
+  loadDefinition,
+  NATS_NKEY_FILE,
+  NATS_URL,
+  PORT,
+  readConfig,
+  refuseConfig,
+  SCRUTIN_AUTHORITY,
+  SCRUTIN_DEFINITION,
+  SCRUTIN_DEFINITION_SIGNATURES,
+} from "../../shared/platform/config.ts";
+import { follow } from "../../shared/platform/follow.ts";
+import { serve } from "../../shared/platform/http.ts";
+import { incidentsOf } from "../../shared/platform/incidents.ts";
+import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
+import { openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
+import { buildApp } from "./app.ts";
+import { trustOf } from "./opened.ts";
+import { createPublisher } from "./publish.ts";
+import { createShelf } from "./shelf.ts";
+import { selectAfter, selectDefinitionHash, selectOne } from "./store.ts";
+
+runService("release", async ({ log, metrics, onStop, fail }) => {
+  const config = readConfig("release", {
+    HOST,
+    PORT,
+    DATABASE_URL,
+    NATS_URL,
+    NATS_NKEY_FILE,
+    SCRUTIN_DEFINITION,
+    SCRUTIN_DEFINITION_SIGNATURES,
+    SCRUTIN_AUTHORITY,
+  });
+  const loaded = await loadDefinition(config);
+  const { register, hash } = loaded;
+  const pool = openPool({ url: config.DATABASE_URL, service: "release", log });
+  onStop(() => pool.end());
+  await waitForPostgres(pool, log);
+  const known = await selectDefinitionHash(pool);
+  if (known !== undefined && known !== hash)
+    refuseConfig([`DATABASE_URL holds the log of definition ${known}, and this one is ${hash}. Give each its own.`]);
+  const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "release", log });
+  onStop(() => nc.drain());
+  void nc.closed().then((error) => error && fail(error));
+
+  const shelf = createShelf({
+    trust: trustOf(loaded.definition, hash),
+    selectAfter: (number, limit) => selectAfter(pool, number, limit),
+    selectOne: (number) => selectOne(pool, number),
+  });
+  const js = nc.jetstream();
+  const publisher = createPublisher({
+    shelf,
+    // The id lets NATS drop what a replica, or this service before a restart, has said already.
+    publish: ({ number, size, sha256 }) =>
+      js.publish(SUBJECTS.published, JSON.stringify({ number, size, sha256 }), { msgID: `published-${sha256}` }),
+    raise: incidentsOf("release", nc, log),
+    log,
+  });
+  // Everything that was published before is on the shelf again before anyone can ask for it.
+  await publisher.round();
+  const app = await buildApp({
+    log,
+    metrics,
+    register,
+    bytes: loaded.bytes,
+    signatures: loaded.signatures,
+    shelf,
+    retrySeconds: () => randomInt(1, 6),
+    status: publisher.status,
+    pingNats: () => nc.flush(),
+  });
+  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  onStop(() => server.close());
+  const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
+  onStop(() => follower.stop());
+  announce(log, server.url);
+});

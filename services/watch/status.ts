@@ -1,0 +1,60 @@
+import type { Definition } from "../../shared/definition/schema.ts";
+import type { BusView } from "./bus.ts";
+import type { ServiceView } from "./probes.ts";
+import type { RecordView } from "./record.ts";
+
+/** Everything that watch knows, in one document. No figure of the count is in it, nor a verdict, at any time. */
+export interface Status {
+  mode: Definition["mode"];
+  election: string;
+  title: string;
+  /** The definition's hash. */
+  definition: string;
+  /** When this was put together, ISO. */
+  at: string;
+  well: boolean;
+  /** What is not well, in words; empty when all is. */
+  ill: string[];
+  services: ServiceView[];
+  dependencies: { postgres: RecordView["postgres"] & { ownLog: boolean }; nats: BusView["nats"] };
+  log: RecordView["log"];
+  gate: RecordView["gate"];
+  feeds: RecordView["feeds"];
+  releases: { given: RecordView["given"]; published: BusView["published"] };
+  incidents: BusView["incidents"];
+}
+
+/** Puts the views together; `now` in ms. */
+export function statusOf(
+  { definition, hash }: { definition: Definition; hash: string },
+  services: ServiceView[],
+  record: RecordView,
+  bus: BusView,
+  now: number,
+): Status {
+  const { mode, election, title } = definition;
+  const { postgres, ownLog, log, gate, feeds, given } = record;
+  const ill = [
+    ...services.filter(({ ready }) => !ready).map(({ name, up }) => `service ${name}: ${up ? "not ready" : "down"}`),
+    ...(postgres.well ? [] : ["Postgres does not answer"]),
+    ...(ownLog ? [] : ["the log in Postgres is about another definition"]),
+    ...(bus.nats.well ? [] : ["NATS does not answer"]),
+    ...feeds.filter(({ feed }) => feed === "overdue").map(({ state }) => `feed ${state}: overdue`),
+  ];
+  return {
+    mode,
+    election,
+    title,
+    definition: hash,
+    at: new Date(now).toISOString(),
+    well: ill.length === 0,
+    ill,
+    services,
+    dependencies: { postgres: { ...postgres, ownLog }, nats: bus.nats },
+    log,
+    gate,
+    feeds,
+    releases: { given, published: bus.published },
+    incidents: bus.incidents,
+  };
+}

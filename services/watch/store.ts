@@ -1,0 +1,89 @@
+import type { Pool, PoolClient } from "pg";
+
+/** All SQL of this service: it only reads, and nothing that holds or depends on a figure. */
+
+type Db = Pool | PoolClient;
+
+/** What entries of one state and type say in sum. */
+export interface FeedRow {
+  state: string;
+  type: string;
+  entries: number;
+  /** Tallies that the statements hold, corrections counted again. */
+  units: number;
+  received: Date;
+  lastIndex: number;
+}
+
+/**
+ * Entries `from`, …, at most `limit` of them, in sum by state and type. Entries appear in the order of their index and never
+ * change, so a sum goes on where the last one ended.
+ */
+export async function selectFeeds(db: Db, from: number, limit: number): Promise<FeedRow[]> {
+  const { rows } = await db.query<FeedRow>(
+    `select state, type, count(*) as entries, max(received) as received, max(index) as "lastIndex",
+            coalesce(sum((convert_from(body, 'UTF8')::jsonb ->> 'units')::bigint), 0)::bigint as units
+       from ledger.entry where index >= $1 and index < $1 + $2 group by state, type`,
+    [from, limit],
+  );
+  return rows;
+}
+
+export interface HeadRow {
+  size: number;
+  signedAt: Date;
+  /** Postgres' clock at this look. */
+  now: Date;
+}
+
+/** The head of the log with its checkpoint; undefined before the ledger's first start. */
+export async function selectHead(db: Db): Promise<HeadRow | undefined> {
+  const { rows } = await db.query<HeadRow>(
+    `select h.size, c.signed_at as "signedAt", clock_timestamp() as now
+       from ledger.head h join ledger.checkpoint c on c.size = h.size`,
+  );
+  return rows[0];
+}
+
+/** The definition that this log is about, hex; undefined before the ledger's first start. */
+export async function selectDefinition(db: Db): Promise<string | undefined> {
+  const { rows } = await db.query<{ definition: string }>(
+    "select convert_from(body, 'UTF8')::jsonb ->> 'definition' as definition from ledger.entry where index = 0",
+  );
+  return rows[0]?.definition;
+}
+
+/** What the gate depends on, in the order of the log. */
+export interface FactRow {
+  kind: "closed" | "extended" | "override" | "hold" | "resume";
+  state: string;
+  constituency: string | null;
+  until: Date | null;
+}
+
+export async function selectFacts(db: Db): Promise<FactRow[]> {
+  const { rows } = await db.query<FactRow>(
+    "select kind, state, constituency, until from ledger.gate_fact order by index",
+  );
+  return rows;
+}
+
+export async function selectLift(db: Db): Promise<{ index: number; at: Date } | undefined> {
+  const { rows } = await db.query<{ index: number; at: Date }>("select index, at from ledger.lift");
+  return rows[0];
+}
+
+/** The last release whose key both counts have given. */
+export async function selectLastGiven(db: Db): Promise<{ number: number; size: number; at: Date } | undefined> {
+  const { rows } = await db.query<{ number: number; size: number; at: Date }>(
+    `select number, min(size) as size, max(given_at) as at from release.key_share
+      group by number having count(*) = 2 order by number desc limit 1`,
+  );
+  return rows[0];
+}
+
+export async function selectPostgresTime(db: Db): Promise<Date> {
+  const { rows } = await db.query<{ now: Date }>("select clock_timestamp() as now");
+  if (rows[0] === undefined) throw new Error("Postgres gave no time");
+  return rows[0].now;
+}

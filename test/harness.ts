@@ -1,0 +1,217 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
+import type pg from "pg";
+import { afterAll } from "vitest";
+import { type Database, openDatabase, type Role, withClient } from "../infra/stack/database.ts";
+import { startNats } from "../infra/stack/nats.ts";
+import { findNatsServer, type NatsServer } from "../infra/stack/nats-server.ts";
+import { type Postgres, removePostgres, startPostgres } from "../infra/stack/postgres.ts";
+import { type Child, supervise } from "../infra/stack/processes.ts";
+import { makeNatsUsers, type ServiceName } from "../infra/stack/secrets.ts";
+import { type Sample, sampleDefinition } from "../shared/definition/sample.ts";
+import { createStreams } from "../shared/platform/nats.ts";
+
+/**
+ * Real servers for tests.
+ *
+ *   const harness = await startHarness();                    // in beforeAll (or in a test that wants a world of its own)
+ *   harness.sample                                           // the definition and every key (shared/definition/sample.ts)
+ *   harness.databaseUrl("ledger"), harness.adminUrl          // a database of its own: as a service's role, as superuser
+ *   await harness.query("select …", [1])                     // as superuser: rows
+ *   harness.natsUrl, harness.nkeyFile("ledger")              // a nats-server of its own, with the services' real permissions
+ *   const nc = await harness.nats("stack")                   // a connection as a service, or as "stack", which may do all
+ *   harness.env("ledger", { … })                             // the whole environment of a service
+ *   const ledger = await harness.start("ledger", { … })      // services/ledger/main.ts as a process: url, kill(), stop(), …
+ *   harness.say                                              // for infra functions that want one; lines are kept in `said`
+ *   await harness.close()                                    // in afterAll; fails if a connection to the database leaks
+ *
+ * One Postgres serves a test file; every harness is a clone of one migrated template in it. Each harness has a nats-server
+ * of its own, so that subjects of two never meet. `close()` stops what `start()` started and closes what `nats()` opened; every other
+ * connection is the test's to close. What a file leaves open is ended, and told as a failure, when the file is over.
+ */
+export interface Harness {
+  sample: Sample;
+  /** Of this harness alone; removed by `close()`. Logs of processes are in `logs/<name>.log`. */
+  folder: string;
+  adminUrl: string;
+  natsUrl: string;
+  said: string[];
+  say(line: string): void;
+  databaseUrl(role: Role): string;
+  nkeyFile(user: ServiceName | "stack"): string;
+  query<R extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<R[]>;
+  nats(user: ServiceName | "stack"): Promise<NatsConnection>;
+  env(service: ServiceName, more?: Readonly<Record<string, string>>): Record<string, string>;
+  start(service: ServiceName, more?: Readonly<Record<string, string>>, name?: string): Promise<Child>;
+  close(): Promise<void>;
+}
+
+const PROJECT = fileURLToPath(new URL("..", import.meta.url));
+/** A connection that is being closed is still seen for a moment. */
+const LEAK_MS = 5_000;
+const LOOK_MS = 20;
+
+interface Servers {
+  folder: string;
+  postgres: Postgres;
+  template: Database;
+  binary: NatsServer;
+}
+
+let servers: Promise<Servers> | undefined;
+const open = new Set<Harness>();
+let clones = 0;
+
+afterAll(async () => {
+  const left = [...open];
+  for (const harness of left) await harness.close();
+  if (servers !== undefined) {
+    const { folder, postgres } = await servers;
+    servers = undefined;
+    await postgres.stop();
+    await removePostgres(join(folder, "postgres"));
+    await rm(folder, { recursive: true, force: true });
+  }
+  if (left.length > 0) throw new Error(`${left.length} harnesses were not closed by their test`);
+});
+
+async function startServers(): Promise<Servers> {
+  const folder = await freshFolder();
+  const quiet = () => undefined;
+  const [postgres, binary] = await Promise.all([
+    startPostgres({ folder: join(folder, "postgres"), say: quiet }),
+    findNatsServer({ say: quiet }),
+  ]);
+  return { folder, postgres, binary, template: await openDatabase(postgres.url) };
+}
+
+/** Postgres may run as a user of its own, who must be able to enter. */
+async function freshFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "scrutin-test-"));
+  await chmod(folder, 0o711);
+  return folder;
+}
+
+/** Starts a world: see the top of this file. `sample` defaults to `sampleDefinition()`. */
+export async function startHarness(options: { sample?: Sample } = {}): Promise<Harness> {
+  servers ??= startServers();
+  const { postgres, template, binary } = await servers;
+  const sample = options.sample ?? sampleDefinition();
+  const folder = await freshFolder();
+  const name = `${template.name}_${++clones}`;
+  await withClient(postgres.url, async (client) => {
+    await client.query(`create database ${name} template ${template.name}`);
+  });
+  const said: string[] = [];
+  const say = (line: string) => void said.push(line);
+  const users = await makeNatsUsers(folder);
+  const nats = await startNats({ folder: join(folder, "nats"), binary, users, say });
+  const nkeyFile = (user: ServiceName | "stack") => users.find((u) => u.name === user)?.file ?? "";
+  const files = await writeFiles(folder, sample);
+  const connections: NatsConnection[] = [];
+  const children: Child[] = [];
+  const adminUrl = inDatabase(postgres.url, name);
+
+  const harness: Harness = {
+    sample,
+    folder,
+    adminUrl,
+    natsUrl: nats.url,
+    said,
+    say,
+    databaseUrl: (role) => inDatabase(template.urlOf(role), name),
+    nkeyFile,
+    query: (sql, values) => withClient(adminUrl, async (client) => (await client.query(sql, values)).rows),
+    async nats(user) {
+      const authenticator = nkeyAuthenticator(await readFile(nkeyFile(user)));
+      const nc = await connect({ servers: nats.url, authenticator, name: `test-${user}` });
+      connections.push(nc);
+      return nc;
+    },
+    env: (service, more = {}) => ({ ...envOf(harness, service, files), ...more }),
+    async start(service, more, as = service) {
+      const script = join(PROJECT, "services", service, "main.ts");
+      const child = await supervise({ name: as, script, env: harness.env(service, more), folder, say, restart: true });
+      children.push(child);
+      return child;
+    },
+    async close() {
+      if (!open.delete(harness)) return;
+      for (const child of children.reverse()) await child.stop();
+      for (const nc of connections) await nc.close();
+      await nats.stop();
+      const leaks = await leaksOf(postgres.url, name);
+      await withClient(postgres.url, (client) => client.query(`drop database ${name} with (force)`));
+      await rm(folder, { recursive: true, force: true });
+      if (leaks.length > 0) throw new Error(`connections to the database leak: ${leaks.join(", ")}`);
+    },
+  };
+  open.add(harness);
+  const admin = await harness.nats("stack");
+  await createStreams(admin);
+  return harness;
+}
+
+function inDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+/** Applications that are still connected when everything should be closed. */
+async function leaksOf(serverUrl: string, database: string): Promise<string[]> {
+  const end = performance.now() + LEAK_MS;
+  for (;;) {
+    const rows = await withClient(serverUrl, async (client) => {
+      const seen = await client.query<{ application_name: string }>(
+        "select application_name from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+        [database],
+      );
+      return seen.rows;
+    });
+    if (rows.length === 0 || performance.now() > end) return rows.map((row) => row.application_name);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+type Files = Record<"definition" | "signatures" | "authority" | "vault" | "ledger" | "tabulate" | "recount", string>;
+
+async function writeFiles(folder: string, sample: Sample): Promise<Files> {
+  const write = async (name: string, content: string | Uint8Array) => {
+    const file = join(folder, name);
+    await writeFile(file, content, { mode: 0o600 });
+    return file;
+  };
+  const key = (role: "ledger" | "tabulate" | "recount") => {
+    const id = sample.definition.keys.find((k) => k.role === role)?.id ?? "";
+    return write(`${role}.json`, JSON.stringify(sample.keys.get(id)?.jwk));
+  };
+  return {
+    definition: await write("definition.json", sample.bytes),
+    signatures: await write("definition.signatures.json", JSON.stringify(sample.signatures)),
+    authority: await write("authority.json", JSON.stringify(sample.anchors)),
+    vault: await write("vault.json", JSON.stringify(sample.vault.jwk)),
+    ledger: await key("ledger"),
+    tabulate: await key("tabulate"),
+    recount: await key("recount"),
+  };
+}
+
+function envOf(harness: Harness, service: ServiceName, files: Files): Record<string, string> {
+  const ownsKey = service === "ledger" || service === "tabulate" || service === "recount";
+  return {
+    HOST: "127.0.0.1",
+    PORT: "0",
+    NATS_URL: harness.natsUrl,
+    NATS_NKEY_FILE: harness.nkeyFile(service),
+    SCRUTIN_DEFINITION: files.definition,
+    SCRUTIN_DEFINITION_SIGNATURES: files.signatures,
+    SCRUTIN_AUTHORITY: files.authority,
+    SCRUTIN_PARENT: "1",
+    ...(service === "ingest" ? {} : { DATABASE_URL: harness.databaseUrl(service) }),
+    ...(ownsKey ? { SCRUTIN_KEY_FILE: files[service], SCRUTIN_VAULT_KEY_FILE: files.vault } : {}),
+  };
+}
