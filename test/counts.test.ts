@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Child } from "../infra/stack/processes.ts";
 import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../shared/definition/sample.ts";
 import type { Release } from "../shared/formats/release.ts";
 import { systemClock } from "../shared/platform/clock.ts";
@@ -15,14 +16,18 @@ const CLOSES_IN_MS = 4_000;
 describe("both counts, as processes", () => {
   let harness: Harness;
   let ingest: string;
+  let tabulate: Child;
+  let recount: Child;
 
   beforeAll(async () => {
     const closesAt = Math.ceil((systemClock() + CLOSES_IN_MS) / 1000) * 1000;
     harness = await startHarness({ sample: sampleDefinition({ closesAt }) });
-    const [ledger, door] = await Promise.all([harness.start("ledger"), harness.start("ingest")]);
-    expect(ledger.url).toMatch(/^http/);
+    const [, door] = await Promise.all([harness.start("ledger"), harness.start("ingest")]);
     ingest = door.url;
-    await Promise.all([harness.start("tabulate", { SCRUTIN_INGEST_URL: ingest }), harness.start("recount")]);
+    [tabulate, recount] = await Promise.all([
+      harness.start("tabulate", { SCRUTIN_INGEST_URL: ingest }),
+      harness.start("recount"),
+    ]);
     await eventually(() => systemClock() >= closesAt);
   });
   afterAll(() => harness.close());
@@ -34,41 +39,84 @@ describe("both counts, as processes", () => {
       headers: { "content-type": kids.length > 1 ? "application/jose+json" : "application/jose" },
       body: Buffer.from(body),
     });
-    return (await response.json()) as { verdict?: string; code?: string };
+    expect(await response.json()).toMatchObject({ verdict: "accepted" });
   };
-  const shares = () => harness.query<{ number: number }>("select number::int from release.key_share order by 1");
+  const austria = (sequence: number) => sampleCommon(harness.sample, "AT", sequence);
+  const tally = (sequence: number, unit: string) =>
+    send({ type: "tally", ...austria(sequence), tallies: [sampleTally(unit)] }, "AT-1");
+  const ready = async (url: string) => {
+    const response = await fetch(`${url}/readyz`).catch(() => undefined);
+    return response?.status === 200;
+  };
 
-  it("opens the first release only after the last closure, and follows with the next", async () => {
-    const at = (sequence: number) => sampleCommon(harness.sample, "AT", sequence);
-    const lu = (sequence: number) => sampleCommon(harness.sample, "LU", sequence);
-    expect(await send({ type: "tally", ...at(1), tallies: [sampleTally("AT-1")] }, "AT-1")).toMatchObject({
-      verdict: "accepted",
+  /** The releases whose both shares were given, opened with the vault's key; each twice signed. */
+  const released = async (): Promise<{ text: string; release: Release }[]> => {
+    const rows = await harness.query<{ number: string; size: string; sealed: Buffer; answer: Buffer }>(
+      `select number, size, c.sealed, a.sealed as answer
+         from tabulate.candidate c join recount.answer a using (number, size)
+        where 2 = (select count(*) from release.key_share s where s.number = c.number and s.size = c.size)
+        order by number::int`,
+    );
+    const { privateKey } = harness.sample.vault;
+    return rows.map((row) => {
+      const id = { number: Number(row.number), size: Number(row.size) };
+      expect(openAnswer(privateKey, id, row.answer).agrees).toBe(true);
+      const { release } = openCandidate(privateKey, id, row.sealed);
+      return { text: release, release: JSON.parse(release) as Release };
     });
-    expect(await send({ type: "polls", ...at(2), polls: "closed" }, "AT-1")).toMatchObject({ verdict: "accepted" });
+  };
+  const counted = async () => (await released()).at(-1)?.release.union.units.counted;
+
+  it("give no key before the last closure, and both at once after it", async () => {
+    await tally(1, "AT-1");
+    await send({ type: "polls", ...austria(2), polls: "closed" }, "AT-1");
     await eventually(async () => (await harness.query("select from recount.answer")).length > 0);
-    expect(await shares()).toEqual([]);
-    const closed = await send({ type: "polls", ...lu(1), polls: "closed" }, "LU-1", "LU-2");
-    expect(closed).toMatchObject({ verdict: "accepted" });
-    const started = performance.now();
-    await eventually(async () => (await shares()).length === 2);
-    console.log("closure to shares", Math.round(performance.now() - started), "ms");
-    await send({ type: "tally", ...at(3), tallies: [sampleTally("AT-2")] }, "AT-1");
-    await eventually(async () => (await shares()).length === 4);
-    const [row] = await harness.query<{ size: number; sealed: Buffer; answer: Buffer }>(
-      `select c.size::int, c.sealed, a.sealed as answer from release.key_share s
-        join tabulate.candidate c using (number, size) join recount.answer a using (number, size)
-        where number = 2 and given_by = 'recount'`,
+    expect(await harness.query("select from release.key_share")).toEqual([]);
+    expect(await harness.query("select from tabulate.proposal")).toEqual([]);
+    const luxembourg = { ...sampleCommon(harness.sample, "LU", 1), polls: "closed" };
+    await send({ type: "polls", ...luxembourg }, "LU-1", "LU-2");
+    await eventually(async () => (await released()).length === 1, 5_000);
+  });
+
+  it("follow with the next release, chained", async () => {
+    await tally(3, "AT-2");
+    await eventually(async () => (await counted()) === 2);
+    const [first, second] = await released();
+    expect(second?.release.previous).toBe(createHash("sha256").update(first!.text).digest("hex"));
+  });
+
+  it.each(["tabulate", "recount"] as const)("go on after %s was killed", async (name) => {
+    const child = name === "tabulate" ? tabulate : recount;
+    const [pid, restarts] = [child.pid(), child.restarts()];
+    process.kill(pid, "SIGKILL");
+    await tally(name === "tabulate" ? 4 : 5, name === "tabulate" ? "AT-3" : "AT-4");
+    await eventually(async () => (await counted()) === (name === "tabulate" ? 3 : 4));
+    expect(child.restarts()).toBe(restarts + 1);
+    const numbers = (await released()).map(({ release }) => release.number);
+    expect(numbers).toEqual(numbers.map((_, n) => n + 1));
+    const own = await harness.query<{ sequence: string }>(
+      "select sequence from ledger.entry where key = 'tabulate-1' order by index",
     );
-    const id = { number: 2, size: row?.size ?? 0 };
-    const { release } = openCandidate(harness.sample.vault.privateKey, id, row?.sealed ?? Buffer.alloc(0));
-    expect(openAnswer(harness.sample.vault.privateKey, id, row?.answer ?? Buffer.alloc(0)).agrees).toBe(true);
-    const read = JSON.parse(release) as Release;
-    expect(read.union.units.counted).toBe(2);
-    const [first] = await harness.query<{ size: number; sealed: Buffer }>(
-      `select c.size::int, c.sealed from release.key_share join tabulate.candidate c using (number, size)
-        where number = 1 and given_by = 'tabulate'`,
-    );
-    const before = openCandidate(harness.sample.vault.privateKey, { number: 1, size: first?.size ?? 0 }, first!.sealed);
-    expect(read.previous).toBe(createHash("sha256").update(before.release).digest("hex"));
+    expect(own.map(({ sequence }) => Number(sequence))).toEqual(own.map((_, n) => n + 1));
+  });
+
+  it("say that they are ready, and nothing of figures or verdicts", async () => {
+    for (const { url } of [tabulate, recount]) {
+      await eventually(() => ready(url));
+      const state = (await (await fetch(`${url}/readyz`)).json()) as object;
+      expect(Object.keys(state).sort()).toEqual(["active", "checks", "head", "position", "status"]);
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      expect(metrics).not.toMatch(/accepted|quarantined|votes|seats|ballots/);
+    }
+  });
+
+  it("stand by while another one is active, and take over when it ends", async () => {
+    const second = await harness.start("tabulate", { SCRUTIN_INGEST_URL: ingest }, "tabulate-standby");
+    const active = async (url: string) => ((await (await fetch(`${url}/readyz`)).json()) as { active: boolean }).active;
+    expect(await active(second.url)).toBe(false);
+    await tabulate.stop();
+    await eventually(() => active(second.url));
+    await tally(6, "AT-P");
+    await eventually(async () => (await counted()) === 5);
   });
 });

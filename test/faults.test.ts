@@ -5,7 +5,7 @@ import { SERVICES } from "../infra/stack/secrets.ts";
 
 /** kill -9 of any one service in mid-night loses and doubles nothing. */
 
-const SPEED = 3;
+const SPEED = 4;
 
 describe("kill -9 in mid-night", () => {
   it.each(SERVICES)(
@@ -23,7 +23,7 @@ describe("kill -9 in mid-night", () => {
         const child = night.stack.services.get(name);
         if (child === undefined) throw new Error(`no service ${name}`);
         // Once while statements pour in under embargo, and once right after the lift, when releases are made.
-        for (const at of [night.schedule.lift - 2_500, night.schedule.lift + 400]) {
+        for (const at of [night.schedule.lift - 2_000, night.schedule.lift + 400]) {
           setTimeout(() => child.kill("SIGKILL"), at - Date.now()).unref();
         }
         const { report, broken } = await night.run();

@@ -9,6 +9,8 @@ export interface Tallying {
   accepted: number;
   quarantined: number;
   refused: number;
+  /** Units with an accepted tally, by the offices' receipts. */
+  units: Set<string>;
   /** Highest entry that a receipt named. */
   lastIndex: number;
   /** Per state, statements that have their receipt. */
@@ -39,6 +41,7 @@ export function runOffices(options: OfficesOptions): { tallying: Tallying; done:
     accepted: 0,
     quarantined: 0,
     refused: 0,
+    units: new Set(),
     lastIndex: 0,
     answered: new Map(),
     codes: {},
@@ -74,7 +77,7 @@ async function runOffice(state: string, number: number, options: OfficesOptions,
       const bytes = signStatement(writeStatement(saying, about), [signer]);
       tallying.sent++;
       const answer: Promise<void> = submitter.submit(bytes).then((outcome) => {
-        note(tallying, state, outcome);
+        note(tallying, state, units, outcome);
         running.delete(answer);
         for (const unit of units) if (pending.get(unit) === answer) pending.delete(unit);
       });
@@ -89,7 +92,7 @@ async function runOffice(state: string, number: number, options: OfficesOptions,
   }
 }
 
-function note(tallying: Tallying, state: string, outcome: Outcome): void {
+function note(tallying: Tallying, state: string, units: string[], outcome: Outcome): void {
   tallying.answered.set(state, (tallying.answered.get(state) ?? 0) + 1);
   if (outcome.kind === "refused") {
     tallying.refused++;
@@ -97,6 +100,7 @@ function note(tallying: Tallying, state: string, outcome: Outcome): void {
     return;
   }
   tallying[outcome.verdict]++;
+  if (outcome.verdict === "accepted") for (const unit of units) tallying.units.add(unit);
   for (const { code } of outcome.findings)
     if (code.startsWith("F")) tallying.codes[code] = (tallying.codes[code] ?? 0) + 1;
   tallying.lastIndex = Math.max(tallying.lastIndex, outcome.index);

@@ -17,7 +17,7 @@ export interface Parliament {
 }
 
 const PATHS = ["/v1/releases/latest", "/v1/releases", "/v1/releases/1", "/v1/releases/latest.csv"];
-const EVERY_MS = 100;
+const EVERY_MS = 50;
 
 /** Pulls until `signal` aborts. `lastClose` is ms since the epoch. A service that is away for a moment is asked again; an answer that breaks the embargo is counted. */
 export function runParliament(

@@ -15,7 +15,7 @@ import { type Exercise, freshFolder, removeFolder, type Stack, startStack } from
 import { startView } from "./view.ts";
 
 /** From the moment the servers stand to the first event: the services still have to come up. */
-const LEAD_MS = 8_000;
+const LEAD_MS = 6_000;
 /** A night that is over has this long to bring its last release. */
 const SETTLE_MS = 60_000;
 
@@ -99,7 +99,8 @@ async function runNight(
     },
   });
   const planned = new Map<string, number>();
-  for (const { state } of plan) planned.set(state, (planned.get(state) ?? 0) + 1);
+  const states = plan.map(({ state }) => state).sort();
+  for (const state of states) planned.set(state, (planned.get(state) ?? 0) + 1);
   const view = options.out && startView({ start, lift: schedule.lift, planned, tallying, parliament }, options.out);
   try {
     await done;

@@ -52,7 +52,7 @@ function given({ first, latest, lastAnswer }: Parliament): string {
 
 function line(scene: Scene, now: number, rate: number): string {
   const { tallying, parliament } = scene;
-  return `${countdown(scene, now)}; ${tallying.sent} sent, ${tallying.accepted} accepted, ${tallying.quarantined} quarantined, ${rate}/s; ${given(parliament)}`;
+  return `${countdown(scene, now)}; ${tallying.units.size} units in; ${tallying.sent} sent, ${tallying.accepted} accepted, ${tallying.quarantined} quarantined, ${rate}/s; ${given(parliament)}`;
 }
 
 function picture(scene: Scene, now: number, rate: number, paint: boolean): string[] {
@@ -68,7 +68,7 @@ function picture(scene: Scene, now: number, rate: number, paint: boolean): strin
   return [
     bold(`EXERCISE  ${countdown(scene, now)}`),
     ...rows,
-    `  statements: ${tallying.sent} sent, ${tallying.accepted} accepted, ${tallying.quarantined} quarantined, ${tallying.refused} refused; ${rate}/s`,
+    `  units: ${tallying.units.size} in; statements: ${tallying.sent} sent, ${tallying.accepted} accepted, ${tallying.quarantined} quarantined, ${tallying.refused} refused; ${rate}/s`,
     `  ${given(parliament)}; asked ${parliament.askedBeforeLift} times before the lift, served ${parliament.servedBeforeLift}`,
   ];
 }
