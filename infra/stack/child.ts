@@ -88,6 +88,15 @@ export async function endStale(pidFile: string, mark: string, signal: NodeJS.Sig
   }
 }
 
+/** An error in one sentence for a person, with every error that it gathers. */
+export function inWords(error: Error): string {
+  const gathered =
+    error instanceof AggregateError
+      ? error.errors.map((e: unknown) => (e instanceof Error ? inWords(e) : String(e)))
+      : [];
+  return [error.message, ...gathered].join("\n  ");
+}
+
 /** Tells a person one thing in one line. */
 export type Say = (line: string) => void;
 

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { inWords } from "./child.ts";
 import type { Report } from "./report.ts";
 import { prepareNight } from "./run-night.ts";
 
@@ -118,7 +119,7 @@ main().then(
   },
   (error: Error) => {
     const interrupted = error.name === "AbortError";
-    process.stderr.write(interrupted ? "interrupted\n" : `${error.message}\n`);
+    process.stderr.write(interrupted ? "interrupted\n" : `${inWords(error)}\n`);
     process.exitCode = interrupted ? 130 : error instanceof TypeError ? 2 : 1;
   },
 );

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { inWords } from "./child.ts";
 import { makeNightExercise } from "./exercise.ts";
 import { freshFolder, startStack } from "./stack.ts";
 
@@ -96,7 +97,7 @@ main().then(
     process.exitCode = code;
   },
   (error: Error) => {
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${inWords(error)}\n`);
     process.exitCode = error instanceof TypeError ? 2 : 1;
   },
 );
