@@ -33,7 +33,7 @@ export interface World {
   /** Milliseconds since the epoch, for process and all clocks unless `clocks` says otherwise. */
   now: number;
   clocks: Partial<ClockReadings>;
-  /** Only goes forward; each round of `drive` moves it by a second. */
+  /** Only goes forward; each turn moves it. */
   steadyMs: number;
   /** What the counts said, in order. */
   incidents: (Incident & { by: string })[];
@@ -158,8 +158,11 @@ export async function takeIn(world: World, taken: Set<string>): Promise<number> 
 
 type Rounds = { round(): Promise<number> };
 
+/** Long enough that every pause of a count is over, between candidates, releases and snapshots. */
+const TURN_MS = 6_000;
+
 /**
- * Lets both counts look in turn, a second apart, with the door between them, until `done` says so. Throws after `most` turns: what
+ * Lets both counts look in turn, some seconds apart, with the door between them, until `done` says so. Throws after `most` turns: what
  * has not come by then does not come.
  */
 export async function drive(
@@ -171,7 +174,7 @@ export async function drive(
 ): Promise<void> {
   for (let turn = 0; turn < most; turn++) {
     if (await done()) return;
-    world.steadyMs += 1_000;
+    world.steadyMs += TURN_MS;
     await counts().tabulate.round();
     await counts().recount.round();
     await takeIn(world, taken);

@@ -3,7 +3,7 @@ import { sampleDefinition, sampleTally } from "../../shared/definition/sample.ts
 import { counted } from "../../shared/recount/count.ts";
 import { recountRelease } from "../../shared/recount/document.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import { openScenario, type Scenario } from "../../test/vault-scenario.ts";
+import { closures, insertProposal, liftStatement, openScenario, type Scenario } from "../../test/vault-scenario.ts";
 import { countTo, type Fold, MAX_WAITING_UNITS, openFold, readAhead, saveFold } from "./fold.ts";
 
 describe("recount's fold", () => {
@@ -78,15 +78,23 @@ describe("recount's fold", () => {
   });
 
   it("stops reading ahead when too much waits, cosigns nothing then, and catches up when it may count", async () => {
-    await inScenario(async ({ log, say, recount, world }) => {
+    await inScenario(async (scenario) => {
+      const { log, say, recount, world, query } = scenario;
+      await log.append(...closures(say));
+      await insertProposal(scenario, liftStatement(world.sample, 1));
       const many = Array.from({ length: 1000 }, () => sampleTally("AT-1"));
       const statement = () => say.signed({ type: "tally", ...say.common("AT", "AT-1"), tallies: many }, "AT-1");
       const batches = MAX_WAITING_UNITS / 1000 / 10 + 2;
       for (let n = 0; n < batches; n++)
         await log.append(...Array.from({ length: 10 }, () => ({ ...statement(), verdict: "quarantined" as const })));
+      await log.append(say.hold("EU"));
+      await recount.round();
+      const { rows } = await query("select from recount.cosignature");
+      expect(rows).toHaveLength(0);
       const fold = await openFold(recount.sources.fold);
       await readAhead(fold);
       expect(fold.atHead).toBe(false);
+      expect(fold.road.facts.held.has("EU")).toBe(false); // not known yet: that is why nothing may be signed
       expect(fold.waitingUnits).toBe(MAX_WAITING_UNITS);
       await countTo(fold, world.log.size());
       await readAhead(fold);

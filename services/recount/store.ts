@@ -32,14 +32,14 @@ export async function upsertPart(db: Db, name: string, sealed: Uint8Array): Prom
   );
 }
 
-/** The largest candidate that counts at least this prefix and has no answer yet. */
+/** The largest candidate, if it counts at least this prefix and more than every one that was answered. */
 export async function selectUnanswered(
   db: Db,
   fromSize: number,
 ): Promise<(ReleaseId & { sealed: Uint8Array }) | undefined> {
   const { rows } = await db.query<ReleaseId & { sealed: Uint8Array }>(
-    `select number, size, sealed from tabulate.candidate c
-      where size >= $1 and not exists (select from recount.answer a where a.number = c.number and a.size = c.size)
+    `select number, size, sealed from tabulate.candidate
+      where size >= $1 and size > coalesce((select max(size) from recount.answer), 0)
       order by size desc limit 1`,
     [fromSize],
   );

@@ -69,7 +69,7 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     register,
     bytes: loaded.bytes,
     signatures: loaded.signatures,
-    shelf,
+    shelf: { ...shelf, find: publisher.find },
     retrySeconds: () => randomInt(1, 6),
     status: publisher.status,
     pingNats: () => nc.flush(),

@@ -30,7 +30,7 @@ export interface OpenedRelease {
   signatures: string;
 }
 
-/** Why a release is not served; nothing of it may leave. */
+/** Why a release is not served, in words and without a figure; nothing of it may leave. */
 export class ReleaseBroken extends Error {
   override readonly name = "ReleaseBroken";
 }

@@ -1,10 +1,11 @@
 import type { Logger } from "pino";
+import { Problem } from "../../shared/platform/http.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { ReleaseBroken } from "./opened.ts";
-import type { Listed, Shelf } from "./shelf.ts";
+import type { Listed, Shelf, Shown } from "./shelf.ts";
 
 export interface PublisherSources {
-  shelf: Pick<Shelf, "take">;
+  shelf: Pick<Shelf, "take" | "find" | "list">;
   /** Tells that a release is served; a hint, which may fail. */
   publish: (listed: Listed) => Promise<unknown>;
   raise: RaiseIncident;
@@ -14,6 +15,8 @@ export interface PublisherSources {
 export interface Publisher {
   /** One look for new releases; answers the ms until the next. Never rejects. */
   round(): Promise<number>;
+  /** A release from the shelf. Throws Problem `service.unavailable` for an older one that the database no longer gives. */
+  find(number: number): Promise<Shown | undefined>;
   /** `looked`: the last look reached the database. `broken`: the next release does not hold, so nothing is added. */
   status(): { looked: boolean; broken: boolean };
 }
@@ -27,7 +30,9 @@ const RETRY_MS = 1_000;
 export function createPublisher({ shelf, publish, raise, log }: PublisherSources): Publisher {
   let looked = false;
   let started = false;
-  let why: string | undefined;
+  let broken = false;
+  /** What was raised once is not raised again: every round, and everyone who asks, finds the same. */
+  const raised = new Set<string>();
 
   const tell = (found: readonly Listed[]) => {
     // After a restart the shelf fills again with what was told before: one word says where it ends.
@@ -38,10 +43,11 @@ export function createPublisher({ shelf, publish, raise, log }: PublisherSources
     }
   };
 
-  const breaks = async (error: ReleaseBroken) => {
-    if (why === error.message) return;
-    why = error.message;
-    await raise({ code: "release.broken", about: why });
+  const breaks = async (number: number, { message }: ReleaseBroken) => {
+    const about = `${number}: ${message}`;
+    if (raised.has(about)) return;
+    raised.add(about);
+    await raise({ code: "release.broken", about });
   };
 
   return {
@@ -50,11 +56,11 @@ export function createPublisher({ shelf, publish, raise, log }: PublisherSources
       try {
         await shelf.take((listed) => found.push(listed));
         looked = true;
-        why = undefined;
+        broken = false;
         return LOOK_MS;
       } catch (error) {
-        looked = error instanceof ReleaseBroken;
-        if (error instanceof ReleaseBroken) await breaks(error);
+        looked = broken = error instanceof ReleaseBroken;
+        if (error instanceof ReleaseBroken) await breaks(shelf.list().length + 1, error);
         else log.warn({ err: error }, "the look for releases failed");
         return RETRY_MS;
       } finally {
@@ -62,6 +68,14 @@ export function createPublisher({ shelf, publish, raise, log }: PublisherSources
         started ||= looked;
       }
     },
-    status: () => ({ looked, broken: why !== undefined }),
+    async find(number) {
+      try {
+        return await shelf.find(number);
+      } catch (error) {
+        if (error instanceof ReleaseBroken) await breaks(number, error);
+        throw new Problem("service.unavailable", { retryAfterSeconds: RETRY_MS / 1000, cause: error });
+      }
+    },
+    status: () => ({ looked, broken }),
   };
 }

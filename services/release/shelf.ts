@@ -56,10 +56,9 @@ export function createShelf({ trust, selectAfter, selectOne }: ShelfSources): Sh
 
   const reopen = async (wanted: Listed): Promise<Shown> => {
     const sealed = await selectOne(wanted.number);
-    if (sealed === undefined) throw new ReleaseBroken(`release ${wanted.number} has left the database`);
+    if (sealed === undefined) throw new ReleaseBroken("it has left the database");
     const opened = openRelease(sealed, previousOf(wanted.number), trust);
-    if (opened.sha256 !== wanted.sha256)
-      throw new ReleaseBroken(`release ${wanted.number} is not the one that was published`);
+    if (opened.sha256 !== wanted.sha256) throw new ReleaseBroken("it is not the one that was published");
     return shown(opened);
   };
 
@@ -80,7 +79,7 @@ export function createShelf({ trust, selectAfter, selectOne }: ShelfSources): Sh
         const rows = await selectAfter(listed.length, CHUNK);
         for (const row of rows) {
           const number = listed.length + 1;
-          if (row.number !== number) throw new ReleaseBroken(`release ${row.number} comes where ${number} is next`);
+          if (row.number !== number) throw new ReleaseBroken(`number ${row.number} comes in its place`);
           const next = await shown(openRelease(row, previousOf(number), trust));
           // From here on it is public.
           kept.set(number, next);

@@ -65,7 +65,7 @@ describe("tabulate's fold", () => {
       await expect(openFold(sources)).rejects.toThrow("the stored position is 1");
       await query("update tabulate.position set size = 2");
       await query(
-        "update tabulate.part set sealed = (select sealed from tabulate.part where name = 'LU') where name = 'AT'",
+        "update tabulate.part set sealed = (select sealed from tabulate.part where name = 'road') where name = 'AT'",
       );
       await expect(openFold(sources)).rejects.toThrow("does not open");
     });

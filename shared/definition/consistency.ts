@@ -39,7 +39,10 @@ function unionContradictions(definition: Definition, report: Report): void {
   const { states } = definition;
   unique("definition.state-twice", "State", names(states), report);
   if (states.some(({ id }) => id === "EU"))
-    report("definition.state-is-the-union", "No state may be called EU: that is the Union's name in statements and holds.");
+    report(
+      "definition.state-is-the-union",
+      "No state may be called EU: that is the Union's name in statements and holds.",
+    );
   unique("definition.group-twice", "Group", names(definition.groups), report);
   unique(
     "definition.constituency-twice",

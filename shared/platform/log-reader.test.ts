@@ -8,6 +8,7 @@ import { signersOf } from "../statement/authentic.ts";
 import { createHeardLog } from "./log-fixture.ts";
 import { createLogReader, LogBroken, type LogReader, type ReadEntry } from "./log-reader.ts";
 import { openPool } from "./postgres.ts";
+import { createKeyring, open, seal } from "./seal.ts";
 
 describe("the log reader", () => {
   let harness: Harness;
@@ -139,6 +140,28 @@ describe("the log reader", () => {
     ],
   ])("refuses %s", async (_, sql) => {
     await expect(tampered(sql, (reader) => collect(reader, 7))).rejects.toThrow(LogBroken);
+  });
+
+  it.each(["judgement", "sealed"] as const)("refuses another %s under the same seal", async (column) => {
+    const [row] = await harness.query<
+      Record<"id" | "wrapped", Buffer> & { sha256: Buffer; other: Buffer; hash: Buffer }
+    >(
+      `select k.id, k.wrapped, s.sha256, o.sealed as other, o.sha256 as hash
+         from ledger.data_key k, ledger.statement s, ledger.statement o where s.index = 1 and o.index = 4`,
+    );
+    const { privateKey } = sample.vault;
+    const key = await createKeyring({ definition: sample.hash, vaultPrivateKey: privateKey }).unwrap(
+      row!.id.toString("hex"),
+      row!.wrapped,
+    );
+    const context = row!.sha256.toString("hex");
+    const judgement = Buffer.from(JSON.stringify({ verdict: "quarantined", findings: [], salt: "00".repeat(32) }));
+    const sealed =
+      column === "judgement"
+        ? seal(key, "judgement", context, judgement)
+        : seal(key, "statement", context, open(key, "statement", row!.hash.toString("hex"), row!.other));
+    const sql = `update ledger.statement set ${column} = '\\x${Buffer.from(sealed).toString("hex")}' where index = 1`;
+    await expect(tampered(sql, (reader) => collect(reader, 7))).rejects.toThrow("another one than was committed to");
   });
 
   it("refuses a log that went back, and a start that the leaves do not bear out", async () => {

@@ -20,10 +20,12 @@ export async function becomeActive(opts: {
   const { pool, service, log, signal, lost } = opts;
   const client = await pool.connect();
   let released = false;
-  const onError = (error: Error) => {
-    if (!released) lost(error);
-  };
-  client.on("error", onError);
+  let told = false;
+  // Postgres may say why it ends a session, and then the connection ends, too.
+  client.on("error", (error: Error) => {
+    if (!released && !told) lost(error);
+    told = true;
+  });
   const release = async () => {
     if (released) return;
     released = true;

@@ -7,8 +7,8 @@ export type Html = ReturnType<typeof html>;
 
 /** Words carry the meaning; the colour only helps. System fonts, dark and light, one column on a phone. */
 const STYLE = `
-:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--line:#c9d1d9;--quiet:#57606a;--well:#116329;--ill:#a40e26;--warn:#7a4d00;--band:#fff3c4}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--line:#3d444d;--quiet:#9198a1;--well:#56d364;--ill:#ff7b72;--warn:#e3b341;--band:#4d3800}}
+:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--line:#c9d1d9;--quiet:#57606a;--well:#116329;--ill:#a40e26;--band:#fff3c4}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--line:#3d444d;--quiet:#9198a1;--well:#56d364;--ill:#ff7b72;--band:#4d3800}}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main,header{max-width:70rem;margin:0 auto;padding:0 1rem}
 .exercise{background:var(--band);font-weight:700;padding:.6rem 1rem;text-align:center}
@@ -16,7 +16,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;min-width:min(100%,24rem)}
 th,td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top}
 .n{text-align:right;font-variant-numeric:tabular-nums}
-.well{color:var(--well)}.ill{color:var(--ill);font-weight:700}.warn{color:var(--warn)}.quiet{color:var(--quiet)}
+.well{color:var(--well)}.ill{color:var(--ill);font-weight:700}.quiet{color:var(--quiet)}
 code{overflow-wrap:anywhere}a{color:inherit}
 `;
 
