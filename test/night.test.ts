@@ -71,6 +71,10 @@ describe("npm run night", () => {
     expect(quarantined).toBe(37);
   });
 
+  it("gives Romania and Slovenia the votes that their published stations add up to", () => {
+    expect(report.voteDifferences).toEqual([]);
+  });
+
   it("was counted again from scratch by both counts", () => {
     expect(report.recount).toBe("ok");
   });

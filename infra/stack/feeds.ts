@@ -81,6 +81,18 @@ export function planNight(
   return plan;
 }
 
+/** The votes per list that the published final station files add up to, for the states that report by station. */
+export function publishedVotes(options: { full: boolean }): Map<string, number> {
+  const { first, corrections } = readRomania();
+  const romania = new Map([...first, ...corrections].map((section) => [section.unit, section]));
+  const stations = [...romania.values(), ...readSlovenia().finals, ...(options.full ? readGermany() : [])];
+  const votes = new Map<string, number>();
+  for (const station of stations) {
+    for (const [list, n] of Object.entries(station.votes)) votes.set(list, (votes.get(list) ?? 0) + n);
+  }
+  return votes;
+}
+
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
   const yes: T[] = [];
   const no: T[] = [];

@@ -32,6 +32,8 @@ export interface Report extends Addresses {
   /** List seats that are not the published ones; empty on a good night. */
   differences: { list: string; seats: number; official: number }[];
   statesMatchingOfficialSeats: number;
+  /** Lists whose votes are not the sum of the published final stations; empty on a good night. */
+  voteDifferences: { list: string; votes: number; published: number }[];
   recount: "ok" | string;
   /** Most resident memory that each service ever held, MiB. */
   peakMemoryMiB: Record<string, number>;
@@ -40,6 +42,8 @@ export interface Report extends Addresses {
 export interface Outcome {
   definition: Definition;
   official: Official;
+  /** Votes per list as the published final stations add up. */
+  published: ReadonlyMap<string, number>;
   tallying: Tallying;
   parliament: Parliament;
   liftedAt: Date;
@@ -89,6 +93,7 @@ export function writeReport(night: Outcome, where: Addresses): Report {
     },
     differences,
     statesMatchingOfficialSeats: latest.states.filter(({ state }) => !wrong.has(state)).length,
+    voteDifferences: voteDifferences(latest, night.published),
     recount: night.recount,
     peakMemoryMiB: night.peakMemoryMiB,
     ...where,
@@ -103,6 +108,14 @@ export function seatDifferences(release: Release, official: Official): Report["d
     .filter(({ seats, official: published }) => seats !== published);
 }
 
+/** Lists of the station by station states whose votes in the release are not what the published stations add up to. */
+function voteDifferences(release: Release, published: ReadonlyMap<string, number>): Report["voteDifferences"] {
+  const lists = release.states.flatMap((state) => state.lists);
+  return lists
+    .filter(({ id, votes }) => published.has(id) && published.get(id) !== votes)
+    .map(({ id, votes }) => ({ list: id, votes, published: published.get(id) ?? 0 }));
+}
+
 /** Every promise that this night broke, in words; empty on a good night. */
 export function failures(report: Report, official: Official, surprises: string[]): string[] {
   const found = [...surprises.slice(0, 10)];
@@ -113,6 +126,8 @@ export function failures(report: Report, official: Official, surprises: string[]
   if (embargo.firstReleaseMsAfterLift < 0) found.push("the first release came before the lift");
   for (const { list, seats, official: published } of differences)
     found.push(`${list} has ${seats} seats, published are ${published}`);
+  for (const { list, votes, published } of report.voteDifferences)
+    found.push(`${list} has ${votes} votes, its stations have ${published}`);
   for (const [group, seats] of Object.entries(official.seats.groups)) {
     if (report.seats.groups[group] !== seats)
       found.push(`group ${group} has ${report.seats.groups[group] ?? 0} seats, published are ${seats}`);

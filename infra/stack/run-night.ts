@@ -4,7 +4,7 @@ import { readOfficial } from "../elections/ep2024/feed.ts";
 import type { Say } from "./child.ts";
 import { withClient } from "./database.ts";
 import { makeNightExercise } from "./exercise.ts";
-import { planNight } from "./feeds.ts";
+import { planNight, publishedVotes } from "./feeds.ts";
 import { peakMemoryMiB } from "./memory.ts";
 import { runOffices } from "./offices.ts";
 import { type Parliament, runParliament } from "./parliament.ts";
@@ -117,6 +117,7 @@ async function runNight(
     {
       definition,
       official,
+      published: publishedVotes(options),
       tallying,
       parliament,
       seed,
