@@ -5,7 +5,7 @@ import { SERVICES } from "../infra/stack/secrets.ts";
 
 /** kill -9 of any one service in mid-night loses and doubles nothing. */
 
-const SPEED = 4;
+const SPEED = 3;
 
 describe("kill -9 in mid-night", () => {
   it.each(SERVICES)(
