@@ -169,6 +169,7 @@ describe("tabulate's releases", () => {
         await takeIn(world, taken);
       }
       expect(posted(scenario).map(({ type }) => type)).toEqual(["lift"]);
+      expect((await query("select type from tabulate.proposal")).rows).toEqual([{ type: "lift" }]);
     });
   });
 

@@ -34,7 +34,7 @@ describe("a sealed release", () => {
   });
 
   it("has a length that says nothing of what is in it", () => {
-    const lengths = [1, 1_000, 200_000].map(
+    const lengths = [1, 1_000, 100_000].map(
       (n) => sealCandidate(vault, ID, { ...candidate, release: "x".repeat(n) }).length,
     );
     expect(new Set(lengths).size).toBe(1);

@@ -27,9 +27,9 @@ export type SealedAnswer = { agrees: true; signature: string } | { agrees: false
 
 /**
  * A candidate fills whole steps of this much, an answer of that much: digits of figures, or an answer's yes or no, must not show
- * in a length. The document of a whole Union stays within one step.
+ * in a length. The Union of 2024 with the largest figures that can be is a document of 48,504 bytes: within one step, quoted.
  */
-const CANDIDATE_STEP_BYTES = 256 * 1024;
+const CANDIDATE_STEP_BYTES = 128 * 1024;
 const ANSWER_STEP_BYTES = 4 * 1024;
 
 /** The share that one count gives of a release's key: 32 bytes. `vaultPrivateKey` is X25519. */

@@ -1,0 +1,136 @@
+import { createHash } from "node:crypto";
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  SAMPLE_CLOSE,
+  sampleCommon,
+  sampleDefinition,
+  sampleTally,
+  signSample,
+} from "../../shared/definition/sample.ts";
+import { createFrontier, emptyRoot } from "../../shared/ledger/merkle.ts";
+import { createLedgerState } from "../../shared/ledger/state.ts";
+import { createKeyring, type DataKey } from "../../shared/platform/seal.ts";
+import { signersOf } from "../../shared/statement/authentic.ts";
+import type { Statement } from "../../shared/statement/types.ts";
+import { dataKeyFor, sealedFor } from "../../test/ledger.ts";
+import { type Circumstances, decide, gateFactsOf, type OpenLog } from "./decide.ts";
+import { type Authentic, openDelivery } from "./delivery.ts";
+import { createGaps } from "./gaps.ts";
+import type { UsedSequence } from "./store.ts";
+
+/** What becomes of a batch, decided without a database: what the log knows already is an argument. */
+
+const sample = sampleDefinition();
+const { definition, hash, register } = sample;
+const opener = {
+  signers: signersOf(definition),
+  keyring: createKeyring({ definition: hash, vaultPrivateKey: sample.vault.privateKey }),
+};
+const LATER = SAMPLE_CLOSE + 60_000;
+const at: Circumstances = {
+  register,
+  received: LATER,
+  clocks: { process: LATER, postgres: LATER, nats: LATER },
+  salt: () => Buffer.alloc(32),
+};
+let key: DataKey;
+beforeAll(async () => {
+  key = await dataKeyFor(sample);
+});
+
+const openLog = (): OpenLog => ({
+  state: createLedgerState(definition, register),
+  frontier: createFrontier(),
+  root: emptyRoot(),
+  lastReceived: 0,
+  gaps: createGaps(),
+  dataKeys: new Map(),
+});
+
+async function authentic(statement: Statement, ...kids: string[]): Promise<Authentic> {
+  const bytes = signSample(sample, statement, ...kids);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const opened = await openDelivery(sealedFor(key, sha256, bytes, "receipt.x"), opener);
+  if (opened.kind === "forged") throw new Error(opened.why);
+  return opened;
+}
+const tally = (sequence: number, changes: Parameters<typeof sampleTally>[1] = {}) => {
+  const tallies = [sampleTally("AT-1", { version: sequence, ...changes })];
+  return authentic({ type: "tally", ...sampleCommon(sample, "AT", sequence), tallies }, "AT-1");
+};
+const voids = (sequence: number, target: number, kid = "AT-1") =>
+  authentic({ type: "void", ...sampleCommon(sample, "AT", sequence), voids: target, reason: "a crash" }, kid);
+const usedBy = ({ statement, signers, payload }: Authentic, index: number): UsedSequence => ({
+  index,
+  key: signers[0].id,
+  sequence: statement.sequence,
+  payload,
+});
+const codesOf = (decision: ReturnType<typeof decide>) =>
+  decision.drafts.map(({ judgement }) => judgement.findings.map(({ code }) => code));
+
+describe("a batch", () => {
+  it("a payload that the log has, or an earlier one of the batch is, is a retry of that one", async () => {
+    const [one, two] = [await tally(1), await tally(2)];
+    const decision = decide(openLog(), [one, two, two], [usedBy(one, 41)], at);
+    expect(codesOf(decision)).toEqual([[]]);
+    expect(decision.retries.map(({ index }) => index)).toEqual([41, 0]);
+  });
+
+  it("another payload under a used sequence equivocates, in the log and in the batch", async () => {
+    const [one, two] = [await tally(1), await tally(2)];
+    const others = [await tally(1, { electors: 900 }), await tally(2, { electors: 900 })];
+    const decision = decide(openLog(), [two, ...others], [usedBy(one, 41)], at);
+    expect(codesOf(decision)).toEqual([[], ["F.102"], ["F.102"]]);
+    expect(decision.drafts.map(({ equivocates }) => equivocates)).toEqual([false, true, true]);
+  });
+
+  it("what carries a statement, in the log or in the batch, is not voided; nor another key's number", async () => {
+    const [one, two] = [await tally(1), await tally(2)];
+    const batch = [two, await voids(3, 1), await voids(4, 2), await voids(5, 9), await voids(1, 2, "AT-2")];
+    const decision = decide(openLog(), batch, [usedBy(one, 41)], at);
+    expect(codesOf(decision)).toEqual([[], ["F.406"], ["F.406"], [], []]);
+  });
+
+  it("a data key's id is whoever's came first with it, in the log and in the batch", async () => {
+    const [one, two, three] = [await tally(1), await tally(2), await tally(3)];
+    // Wrapped anew under the same id: anybody who can write to the bus could do that.
+    const stolen = (from: Authentic): Authentic => ({
+      ...from,
+      dataKey: { ...from.dataKey, wrapped: Buffer.alloc(from.dataKey.wrapped.length, 1) },
+    });
+    const within = decide(openLog(), [one, stolen(two), three], [], at);
+    expect(within.forged).toEqual([stolen(two)]);
+    expect(within.drafts).toHaveLength(2);
+    const log = openLog();
+    log.dataKeys.set(key.id, one.dataKey.wrapped);
+    const after = decide(log, [stolen(one), two], [], at);
+    expect(after.forged).toEqual([stolen(one)]);
+    expect(after.drafts).toHaveLength(1);
+  });
+
+  it("a lift that is granted ends it, and is in force only when it is written", async () => {
+    const log = openLog();
+    const instant = new Date(LATER).toISOString();
+    const clocks = { process: instant, postgres: instant, nats: instant };
+    const lift = await authentic({ type: "lift", ...sampleCommon(sample, "EU", 1), clocks }, "tabulate-1", "recount-1");
+    const closed = [
+      await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1"),
+      await authentic({ type: "polls", ...sampleCommon(sample, "LU", 1), polls: "closed" }, "LU-1", "LU-2"),
+    ];
+    const early = decide(openLog(), [lift, ...closed], [], at);
+    expect([codesOf(early), early.rest]).toEqual([[["F.501"], [], []], []]);
+    const last = await tally(2);
+    const decision = decide(log, [...closed, lift, last], [], at);
+    expect(codesOf(decision)).toEqual([[], [], []]);
+    expect(decision.rest).toEqual([last]);
+    expect(log.state.gate.lifted).toBe(false);
+  });
+
+  it("only what was accepted is a fact of the gate", async () => {
+    const early = { ...at, received: SAMPLE_CLOSE - 1 };
+    const closed = await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1");
+    expect(gateFactsOf(decide(openLog(), [closed], [], early).drafts)).toEqual([]);
+    expect(gateFactsOf(decide(openLog(), [closed], [], at).drafts)).toMatchObject([{ kind: "closed", state: "AT" }]);
+  });
+});

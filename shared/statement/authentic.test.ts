@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../definition/sample.ts";
+import { claimedSigners, refusalOf, signaturesHold, signersOf, speaksFor } from "./authentic.ts";
+import { type Envelope, openEnvelope } from "./jws.ts";
+import type { Statement, StatementType } from "./types.ts";
+
+const sample = sampleDefinition();
+const signers = signersOf(sample.definition);
+const tally: Statement = { type: "tally", ...sampleCommon(sample, "LU", 1), tallies: [sampleTally("LU-11")] };
+
+function envelopeOf(...kids: string[]): Envelope {
+  const opened = openEnvelope(signSample(sample, tally, ...kids));
+  if (opened.kind === "refused") throw new Error(opened.code);
+  return opened.envelope;
+}
+const holds = (envelope: Envelope) => signaturesHold(envelope, claimedSigners(envelope, signers) ?? []);
+
+/** The signature at `n` with one bit changed. */
+function spoilt(envelope: Envelope, n: number): Envelope {
+  const signatures = envelope.signatures.map((part, at) => {
+    const signature = Buffer.from(part.signature);
+    if (at === n) signature[40] = (signature[40] as number) ^ 1;
+    return { ...part, signature };
+  });
+  return { ...envelope, signatures };
+}
+
+describe("the signatures of an envelope", () => {
+  it("hold together, each under its own key", async () => {
+    expect(await holds(envelopeOf("LU-1"))).toBe(true);
+    expect(await holds(envelopeOf("LU-1", "LU-2"))).toBe(true);
+    expect(await holds(envelopeOf("LU-2", "AT-1", "LU-1"))).toBe(true);
+  });
+
+  it.each([0, 1, 2])("do not hold when number %i of three does not", async (n) => {
+    expect(await holds(spoilt(envelopeOf("LU-1", "LU-2", "AT-1"), n))).toBe(false);
+  });
+
+  it("do not hold under one another's keys", async () => {
+    const envelope = envelopeOf("LU-1", "LU-2");
+    const claimed = claimedSigners(envelope, signers) ?? [];
+    expect(await signaturesHold(envelope, [...claimed].reverse())).toBe(false);
+    expect(await signaturesHold(envelope, claimed.slice(0, 1))).toBe(false);
+  });
+
+  it("do not hold when there are none", async () => {
+    expect(await signaturesHold({ payload: Buffer.from("{}"), signatures: [] }, [])).toBe(false);
+  });
+
+  it("do not hold for another payload", async () => {
+    const { signatures } = envelopeOf("LU-1");
+    const other = { ...tally, sequence: 2 } as Statement;
+    const opened = openEnvelope(signSample(sample, other, "LU-1"));
+    const foreign = opened.kind === "envelope" ? opened.envelope.signatures[0]?.signed : undefined;
+    const moved = signatures.map((part) => ({ ...part, signed: foreign ?? part.signed }));
+    expect(await holds({ payload: Buffer.from("{}"), signatures: moved })).toBe(false);
+  });
+});
+
+describe("the keys that an envelope claims", () => {
+  it("come in its order", () => {
+    expect(claimedSigners(envelopeOf("LU-2", "LU-1"), signers)?.map(({ key }) => key.id)).toEqual(["LU-2", "LU-1"]);
+  });
+
+  it("are nobody's when the definition lacks one of them", () => {
+    const fewer = new Map([...signers].filter(([id]) => id !== "LU-2"));
+    expect(claimedSigners(envelopeOf("LU-1", "LU-2"), fewer)).toBeUndefined();
+    expect(claimedSigners(envelopeOf("LU-1"), fewer)).toHaveLength(1);
+  });
+
+  it("are refused in a definition when they are no keys", () => {
+    const weak = { ...sample.definition, keys: sample.definition.keys.map((key) => ({ ...key })) };
+    weak.keys[0]!.publicKey = Buffer.from([1, ...Array<number>(31).fill(0)]).toString("base64url");
+    expect(() => signersOf(weak)).toThrow("AT-1 is no key under the strict rule");
+  });
+});
+
+describe("who may say what", () => {
+  const say = (type: StatementType, state: string) => ({ type, state }) as Statement;
+  const keys = (...ids: string[]) => ids.map((id) => signers.get(id)!.key);
+  const OFFICE = ["tally", "polls", "seats", "declaration", "void"] as const;
+  const VAULT = ["lift", "release"] as const;
+
+  it("an office speaks for its state, everyone else for the Union", () => {
+    expect(keys("AT-1", "LU-2", "trustee-1", "tabulate-1", "ledger-1").map(speaksFor)).toEqual([
+      "AT",
+      "LU",
+      "EU",
+      "EU",
+      "EU",
+    ]);
+  });
+
+  it.each(OFFICE)("%s: an office, of its own state only, and everyone who signs", (type) => {
+    expect(refusalOf(say(type, "AT"), keys("AT-1"))).toBeUndefined();
+    expect(refusalOf(say(type, "AT"), keys("AT-1", "AT-2"))).toBeUndefined();
+    expect(refusalOf(say(type, "AT"), keys("LU-1"))).toBe("key.other-state");
+    expect(refusalOf(say(type, "AT"), keys("AT-1", "LU-1"))).toBe("key.other-state");
+    expect(refusalOf(say(type, "EU"), keys("AT-1"))).toBe("key.other-state");
+    for (const id of ["trustee-1", "tabulate-1", "recount-1", "ledger-1"]) {
+      expect(refusalOf(say(type, "EU"), keys(id))).toBe("key.wrong-role");
+      expect(refusalOf(say(type, "AT"), keys("AT-1", id))).toBe("key.wrong-role");
+    }
+  });
+
+  it("decision: trustees, for the Union", () => {
+    expect(refusalOf(say("decision", "EU"), keys("trustee-1", "trustee-2"))).toBeUndefined();
+    expect(refusalOf(say("decision", "AT"), keys("trustee-1"))).toBe("key.other-state");
+    for (const id of ["AT-1", "tabulate-1", "recount-1", "ledger-1"])
+      expect(refusalOf(say("decision", "EU"), keys("trustee-1", id))).toBe("key.wrong-role");
+  });
+
+  it.each(VAULT)("%s: the two counts, for the Union", (type) => {
+    expect(refusalOf(say(type, "EU"), keys("tabulate-1", "recount-1"))).toBeUndefined();
+    expect(refusalOf(say(type, "AT"), keys("tabulate-1", "recount-1"))).toBe("key.other-state");
+    for (const id of ["AT-1", "trustee-1", "ledger-1"])
+      expect(refusalOf(say(type, "EU"), keys("tabulate-1", id))).toBe("key.wrong-role");
+  });
+});
