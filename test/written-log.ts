@@ -97,6 +97,7 @@ function entryOf({ statement, jws, key, verdict = "accepted" }: Written, index: 
     key,
     sequence: entry.sequence,
     payload: createHash("sha256").update(JSON.stringify(statement)).digest(),
+    takesSequence: true,
     signed: {
       sha256,
       dataKey: Buffer.from(dataKey.id, "hex"),

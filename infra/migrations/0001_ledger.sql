@@ -49,7 +49,8 @@ create table ledger.entry (
   state text not null,
   key text,
   sequence bigint,
-  payload bytea check (length(payload) = 32)            -- SHA-256 of the payload: the identity of a retry
+  payload bytea check (length(payload) = 32),           -- SHA-256 of the payload: the identity of a retry
+  takes_sequence boolean not null default true          -- false: signed for another definition, it uses no number of this one up
 );
 create unique index entry_identity on ledger.entry (key, sequence, payload);
 
@@ -164,7 +165,7 @@ alter table ledger.lift enable always trigger wall;
 create function ledger.append(
   old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamptz,
   key_ids bytea[], key_wrapped bytea[],
-  bodies bytea[], leaves bytea[], received timestamptz[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[],
+  bodies bytea[], leaves bytea[], received timestamptz[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], takes boolean[],
   statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]
 ) returns void language plpgsql as $$
 declare
@@ -175,9 +176,10 @@ begin
     raise exception 'the head of the log is not where this writer left it: another writer is at work' using errcode = 'SC003';
   end if;
   insert into ledger.data_key (id, wrapped) select * from unnest(key_ids, key_wrapped) on conflict do nothing;
-  insert into ledger.entry (index, body, leaf, received, type, state, key, sequence, payload)
-    select old_size + n - 1, b, l, r, t, s, k, q, p
-    from unnest(bodies, leaves, received, types, states, keys, sequences, payloads) with ordinality as u (b, l, r, t, s, k, q, p, n);
+  insert into ledger.entry (index, body, leaf, received, type, state, key, sequence, payload, takes_sequence)
+    select old_size + n - 1, b, l, r, t, s, k, q, p, x
+    from unnest(bodies, leaves, received, types, states, keys, sequences, payloads, takes)
+      with ordinality as u (b, l, r, t, s, k, q, p, x, n);
   insert into ledger.statement (index, sha256, data_key, sealed, judgement, clear)
     select old_size + n - 1, h, d, s, j, c
     from unnest(statements, data_keys, sealeds, judgements, clears) with ordinality as u (h, d, s, j, c, n);

@@ -105,6 +105,7 @@ create table ledger.entry (
   key text,
   sequence bigint,
   payload bytea,
+  takes_sequence boolean not null default true,
   constraint entry_pkey PRIMARY KEY (index),
   constraint entry_leaf_check CHECK ((length(leaf) = 32)),
   constraint entry_payload_check CHECK ((length(payload) = 32))
@@ -332,7 +333,7 @@ grant select on tabulate.proposal to scrutin_recount;
 
 -- Functions
 
-CREATE OR REPLACE FUNCTION ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[])
+CREATE OR REPLACE FUNCTION ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], takes boolean[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[])
  RETURNS void
  LANGUAGE plpgsql
 AS $function$
@@ -344,9 +345,10 @@ begin
     raise exception 'the head of the log is not where this writer left it: another writer is at work' using errcode = 'SC003';
   end if;
   insert into ledger.data_key (id, wrapped) select * from unnest(key_ids, key_wrapped) on conflict do nothing;
-  insert into ledger.entry (index, body, leaf, received, type, state, key, sequence, payload)
-    select old_size + n - 1, b, l, r, t, s, k, q, p
-    from unnest(bodies, leaves, received, types, states, keys, sequences, payloads) with ordinality as u (b, l, r, t, s, k, q, p, n);
+  insert into ledger.entry (index, body, leaf, received, type, state, key, sequence, payload, takes_sequence)
+    select old_size + n - 1, b, l, r, t, s, k, q, p, x
+    from unnest(bodies, leaves, received, types, states, keys, sequences, payloads, takes)
+      with ordinality as u (b, l, r, t, s, k, q, p, x, n);
   insert into ledger.statement (index, sha256, data_key, sealed, judgement, clear)
     select old_size + n - 1, h, d, s, j, c
     from unnest(statements, data_keys, sealeds, judgements, clears) with ordinality as u (h, d, s, j, c, n);
@@ -355,7 +357,7 @@ end
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]) to scrutin_ledger;
+grant execute on function ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], takes boolean[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]) to scrutin_ledger;
 
 CREATE OR REPLACE FUNCTION ledger.gate_reasons()
  RETURNS SETOF text

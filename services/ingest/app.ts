@@ -73,15 +73,14 @@ async function take(c: Context<Env>, { door, addresses, room, bus }: Inside): Pr
   const address = addressName(remoteAddress(c));
   charge(addresses.take(address, door.now()));
   const wait_s = waitOf(c.req.header("prefer"));
-  // What the client says that it sends, or all that it may; refused here, a body costs us nothing.
-  const done = room.take(address, Math.min(Number(c.req.header("content-length") ?? Infinity), MAX_STATEMENT_BYTES));
-  if (done === undefined) throw new Problem("service.busy", { retryAfterSeconds: 1 });
+  // Charged as the bytes come: what is only announced holds no memory, and must not hold the room of others either.
+  const held = room.hold(address);
   try {
-    const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES), address);
+    const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES, held.grow), address);
     const receipt = await bus.carry(authentic, wait_s * 1000);
     return receipt === undefined ? received(c, authentic) : c.json(answerOf(authentic.sha256, receipt), 201);
   } finally {
-    done();
+    held.release();
   }
 }
 

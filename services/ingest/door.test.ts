@@ -4,7 +4,7 @@ import type { Problem } from "../../shared/platform/http.ts";
 import { signersOf } from "../../shared/statement/authentic.ts";
 import { waitOf } from "./app.ts";
 import { admit, type Door } from "./door.ts";
-import { createBuckets, createRoom } from "./limits.ts";
+import { createBuckets, createRecent, createRoom } from "./limits.ts";
 
 const sample = sampleDefinition();
 
@@ -26,6 +26,8 @@ function forged(sequence: number): Uint8Array {
 function doorWith(changes: Partial<Door> = {}): Door {
   return {
     signers: signersOf(sample.definition),
+    signaturesRequired: (state) => sample.register.state(state)?.signaturesRequired ?? 1,
+    charged: createRecent(),
     claims: createBuckets({ perSecond: 1, burst: 20 }),
     keys: createBuckets({ perSecond: 1, burst: 5 }),
     verifying: createRoom(512, 512),
@@ -49,6 +51,16 @@ describe("the door's limits", () => {
     // From there not even the office itself, for a while; from its own address its whole share is left.
     expect(await codeOf(door, tally(1), "192.0.2.1")).toBe("rate.exceeded");
     for (let n = 0; n < 5; n++) expect(await codeOf(door, tally(n + 1), "198.51.100.1")).toBe("admitted");
+    expect(await codeOf(door, tally(6), "198.51.100.1")).toBe("rate.exceeded");
+  });
+
+  it("whoever sends a key's statement again spends the own share", async () => {
+    const door = doorWith();
+    const bytes = tally(1);
+    for (let n = 0; n < 15; n++) expect(await codeOf(door, bytes, `192.0.2.${n}`)).toBe("admitted");
+    for (let n = 2; n <= 5; n++) expect(await codeOf(door, tally(n), "198.51.100.1")).toBe("admitted");
+    // One that was turned away is not let in for nothing when it comes again.
+    expect(await codeOf(door, tally(6), "198.51.100.1")).toBe("rate.exceeded");
     expect(await codeOf(door, tally(6), "198.51.100.1")).toBe("rate.exceeded");
   });
 

@@ -1,10 +1,16 @@
 import { createHash } from "node:crypto";
 import { Problem } from "../../shared/platform/http.ts";
-import { claimedSigners, refusalOf, type Signer, signaturesHold } from "../../shared/statement/authentic.ts";
+import {
+  claimedSigners,
+  refusalOf,
+  type Signer,
+  signaturesHold,
+  tooFewSigned,
+} from "../../shared/statement/authentic.ts";
 import { type Envelope, openEnvelope } from "../../shared/statement/jws.ts";
 import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
-import type { Buckets, Room } from "./limits.ts";
+import type { Buckets, Recent, Room } from "./limits.ts";
 
 /** A statement that is well formed and authentic. */
 export interface Authentic {
@@ -16,10 +22,14 @@ export interface Authentic {
 
 export interface Door {
   signers: ReadonlyMap<string, Signer>;
+  /** How many officials of a state must sign. */
+  signaturesRequired(state: string): number;
   /** By address and claimed key: charged before any signature is checked. */
   claims: Buckets;
   /** By key: charged by verified statements only. */
   keys: Buckets;
+  /** Payloads that their key has been charged for. */
+  charged: Recent;
   verifying: Room;
   now(): number;
   /** Told how long each verification took, in seconds. */
@@ -42,16 +52,20 @@ export async function admit(door: Door, bytes: Uint8Array, address: string): Pro
   const claimed = claimedSigners(envelope, door.signers);
   if (claimed === undefined) throw new Problem("key.unknown");
   await verify(door, envelope, claimed);
-  for (const { key } of claimed) charge(door.keys.take(key.id, door.now()));
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  // Once for each payload: whoever sends another's bytes again spends the own share, not the key's.
+  const payload = createHash("sha256").update(envelope.payload).digest("hex");
+  if (!door.charged.has(payload)) for (const { key } of claimed) charge(door.keys.take(key.id, door.now()));
+  door.charged.add(payload);
   // Only now: what nobody signed for is not worth parsing.
   const read = readStatement(envelope.payload);
   if (read.kind === "refused") throw new Problem(read.code, { detail: read.detail });
-  const refusal = refusalOf(
-    read.statement,
-    claimed.map(({ key }) => key),
-  );
+  const { statement } = read;
+  const keys = claimed.map(({ key }) => key);
+  const refusal = refusalOf(statement, keys);
   if (refusal !== undefined) throw new Problem(refusal);
-  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex"), statement: read.statement };
+  if (tooFewSigned(statement, keys, door.signaturesRequired(statement.state))) throw new Problem("signatures.missing");
+  return { bytes, sha256, statement };
 }
 
 /** A forger who floods under another's key id spends the share of the own address, never the key's. */

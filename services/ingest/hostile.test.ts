@@ -204,7 +204,15 @@ describe("in the ledger", () => {
 
   it("another definition is quarantined", async () => {
     const statement = { ...tallyOf(), definition: "0".repeat(64) };
-    expect(codeOf(await post(signSample(harness.sample, statement, "AT-1")))).toEqual([201, ["F.101"]]);
+    const bytes = signSample(harness.sample, statement, "AT-1");
+    const answer = await post(bytes);
+    expect(codeOf(answer)).toEqual([201, ["F.101"]]);
+    expect((await post(bytes)).body.receipt).toBe(answer.body.receipt);
+    // Nor does it use up the office's number: else whoever holds its exercise statements could spend those of the night.
+    const right = { ...tallyOf(), sequence: statement.sequence };
+    expect(codeOf(await post(signSample(harness.sample, right, "AT-1")))).toEqual([201, []]);
+    const second = { ...tallyOf(), sequence: statement.sequence };
+    expect(codeOf(await post(signSample(harness.sample, second, "AT-1")))).toEqual([201, ["F.102"]]);
     await goodTallyIsAccepted();
   });
 
@@ -246,13 +254,21 @@ describe("in the ledger", () => {
 
   it("two officials sign for a state that asks for two", async () => {
     const statement = { type: "polls", ...common("LU"), polls: "closed" } as const;
-    const one = await post(signSample(harness.sample, statement, "LU-1"));
-    expect(codeOf(one)).toEqual([201, ["F.103"]]);
-    const next = { ...statement, ...common("LU") };
-    const two = await post(signSample(harness.sample, next, "LU-1", "LU-2"), {
-      "content-type": "application/jose+json",
-    });
-    expect(codeOf(two)).toEqual([201, []]);
+    const general = { "content-type": "application/jose+json" };
+    expect(codeOf(await post(signSample(harness.sample, statement, "LU-1")))).toEqual([403, "signatures.missing"]);
+    // Whoever strips a signature on the way has not used up the whole statement's number.
+    expect(codeOf(await post(signSample(harness.sample, statement, "LU-1", "LU-2"), general))).toEqual([201, []]);
+    const override = {
+      type: "decision",
+      ...common("EU"),
+      decision: "override",
+      about: "AT",
+      reason: "no answer",
+    } as const;
+    const alone = await post(signSample(harness.sample, override, "trustee-1"));
+    expect(codeOf(alone)).toEqual([403, "signatures.missing"]);
+    const both = await post(signSample(harness.sample, override, "trustee-1", "trustee-2"), general);
+    expect(codeOf(both)).toEqual([201, []]);
   });
 });
 
@@ -263,8 +279,11 @@ describe("what services tell", () => {
     for (const name of ["ingest", "ledger"]) {
       const logged = await readFile(`${harness.folder}/logs/${name}.log`, "utf8");
       expect(logged).not.toMatch(/987654|accepted|quarantined|F\.\d{3}/);
-      for (const line of logged.split("\n").filter((l) => l.includes('"request"')))
+      for (const line of logged.split("\n").filter((l) => l.includes('"request"'))) {
         expect(line).not.toMatch(/127\.0\.0\.1|::1/);
+        // The size of an answer tells its verdict.
+        expect(JSON.parse(line)).not.toHaveProperty("out");
+      }
     }
     for (const child of [ingest, ledger]) {
       const metrics = await (await fetch(`${child.url}/metrics`)).text();

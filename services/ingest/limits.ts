@@ -94,8 +94,40 @@ export function addressName(address: string): string {
   return groups.slice(0, 4).join(":");
 }
 
-/** A share of something limited: `take` answers how to give it back, or undefined when there is no room. */
+/** Payloads remembered as charged: at the highest rate of one key, those of the last minute. */
+export const MAX_CHARGED = 65_536;
+
+/** What was seen lately. */
+export interface Recent {
+  has(name: string): boolean;
+  add(name: string): void;
+}
+
+/** Remembers the last `limit` names. */
+export function createRecent(limit = MAX_CHARGED): Recent {
+  const names = new Set<string>();
+  return {
+    has: (name) => names.has(name),
+    add(name) {
+      names.add(name);
+      const [oldest] = names;
+      if (names.size > limit && oldest !== undefined) names.delete(oldest);
+    },
+  };
+}
+
+/** A share of something limited, which may grow. */
+export interface Hold {
+  /** False when there is no room for so much more; then nothing has changed. */
+  grow(amount: number): boolean;
+  /** Gives all of it back; a second time changes nothing. */
+  release(): void;
+}
+
 export interface Room {
+  /** A share that is empty yet. */
+  hold(name: string): Hold;
+  /** A share of this size: how to give it back, or undefined when there is no room. */
   take(name: string, amount: number): (() => void) | undefined;
   readonly taken: number;
 }
@@ -104,24 +136,34 @@ export interface Room {
 export function createRoom(limit: number, perName: number): Room {
   const byName = new Map<string, number>();
   let all = 0;
+  const hold = (name: string): Hold => {
+    let held = 0;
+    return {
+      grow(amount) {
+        const own = (byName.get(name) ?? 0) + amount;
+        if (all + amount > limit || own > perName) return false;
+        all += amount;
+        held += amount;
+        byName.set(name, own);
+        return true;
+      },
+      release() {
+        all -= held;
+        const left = (byName.get(name) ?? 0) - held;
+        held = 0;
+        if (left > 0) byName.set(name, left);
+        else byName.delete(name);
+      },
+    };
+  };
   return {
     get taken() {
       return all;
     },
+    hold,
     take(name, amount) {
-      const own = (byName.get(name) ?? 0) + amount;
-      if (all + amount > limit || own > perName) return undefined;
-      all += amount;
-      byName.set(name, own);
-      let given = false;
-      return () => {
-        if (given) return;
-        given = true;
-        all -= amount;
-        const left = (byName.get(name) ?? 0) - amount;
-        if (left > 0) byName.set(name, left);
-        else byName.delete(name);
-      };
+      const share = hold(name);
+      return share.grow(amount) ? share.release : undefined;
     },
   };
 }

@@ -22,6 +22,7 @@ import {
   ADDRESS_RATE,
   CLAIM_RATE,
   createBuckets,
+  createRecent,
   createRoom,
   KEY_RATE,
   MAX_BYTES_IN_HAND,
@@ -53,7 +54,7 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
     INGEST_RATE_CLAIM: rate(CLAIM_RATE),
     INGEST_RATE_KEY: rate(KEY_RATE),
   });
-  const { definition, hash } = await loadDefinition(config);
+  const { definition, hash, register } = await loadDefinition(config);
   const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "ingest", log });
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
@@ -65,8 +66,10 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
     metrics,
     door: {
       signers: signersOf(definition),
+      signaturesRequired: (state) => register.state(state)?.signaturesRequired ?? 1,
       claims: createBuckets(config.INGEST_RATE_CLAIM),
       keys: createBuckets(config.INGEST_RATE_KEY),
+      charged: createRecent(),
       verifying: createRoom(MAX_VERIFYING, MAX_VERIFYING),
       now: systemClock,
     },

@@ -8,7 +8,7 @@ import { signersOf } from "../../shared/statement/authentic.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
 import { buildApp, type IngestDeps } from "./app.ts";
 import type { Bus } from "./bus.ts";
-import { createBuckets, createRoom, type Rate } from "./limits.ts";
+import { createBuckets, createRecent, createRoom, type Rate } from "./limits.ts";
 
 /**
  * What one sender may use of the door, whether it sends or asks; what it holds comes back whatever became of it. Without a socket
@@ -30,6 +30,8 @@ function doorWith(changes: { addresses?: Rate; claims?: Rate; bytes?: [number, n
     room,
     door: {
       signers: signersOf(sample.definition),
+      signaturesRequired: (state) => sample.register.state(state)?.signaturesRequired ?? 1,
+      charged: createRecent(),
       claims: createBuckets(changes.claims ?? PLENTY),
       keys: createBuckets(PLENTY),
       verifying: createRoom(512, 512),
@@ -89,7 +91,8 @@ describe("the bytes in hand", () => {
     const body = tally(1);
     const { app, room } = doorWith({
       bytes: [2 * body.length - 1, 2 * body.length - 1],
-      carry: () => {
+      carry: async ({ statement }) => {
+        if (statement.sequence !== 1) return undefined;
         arrived();
         return answered;
       },
@@ -104,17 +107,25 @@ describe("the bytes in hand", () => {
     expect(await send(app, tally(3))).toBe("202");
   });
 
-  it("count as the most that may come when the sender does not say how many they are", async () => {
-    const { app } = doorWith({ bytes: [MAX_STATEMENT_BYTES - 1, MAX_STATEMENT_BYTES - 1] });
-    const body = new ReadableStream<Uint8Array>({
-      start(controller) {
-        controller.enqueue(tally(1));
-        controller.close();
-      },
+  it("count when they have come: slow senders who announce a megabyte each hold no room of others", async () => {
+    const { app, room } = doorWith({ bytes: [MAX_STATEMENT_BYTES, MAX_STATEMENT_BYTES] });
+    const slow = Array.from({ length: 20 }, () => {
+      let end = () => {};
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          controller.enqueue(new Uint8Array(1).fill(65));
+          end = () => controller.close();
+        },
+      });
+      const headers = { "content-type": "application/jose", "content-length": String(MAX_STATEMENT_BYTES) };
+      const init = { method: "POST", headers, body, duplex: "half" };
+      return { end: () => end(), answer: app.fetch(new Request("http://door/v1/statements", init as RequestInit)) };
     });
-    const init = { method: "POST", headers: { "content-type": "application/jose" }, body, duplex: "half" };
-    const response = await app.fetch(new Request("http://door/v1/statements", init as RequestInit));
-    expect(await codeOf(response)).toBe("service.busy");
+    await expect.poll(() => room.taken).toBe(20);
+    expect(await send(app, tally(1))).toBe("202");
+    for (const { end } of slow) end();
+    for (const { answer } of slow) expect(await codeOf(await answer)).toBe("jws.malformed");
+    expect(room.taken).toBe(0);
   });
 
   it("are read up to the limit of one statement, and no further", async () => {

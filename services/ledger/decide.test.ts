@@ -65,6 +65,7 @@ const usedBy = ({ statement, signers, payload }: Authentic, index: number): Used
   key: signers[0].id,
   sequence: statement.sequence,
   payload,
+  takesSequence: statement.definition === sample.hash,
 });
 const codesOf = (decision: ReturnType<typeof decide>) =>
   decision.drafts.map(({ judgement }) => judgement.findings.map(({ code }) => code));

@@ -6,7 +6,7 @@ import { appendLeaf, cloneFrontier, type Frontier, leafHash } from "../../shared
 import { applyAccepted, type LedgerState } from "../../shared/ledger/state.ts";
 import { seal } from "../../shared/platform/seal.ts";
 import { speaksFor } from "../../shared/statement/authentic.ts";
-import { OPEN_TYPES } from "../../shared/statement/types.ts";
+import { OPEN_TYPES, type Statement } from "../../shared/statement/types.ts";
 import type { Authentic } from "./delivery.ts";
 import type { Gaps } from "./gaps.ts";
 import type { EntryRow, GateFact, UsedSequence } from "./store.ts";
@@ -29,6 +29,8 @@ export interface Draft {
   entry: Entry;
   judgement: Judgement;
   equivocates: boolean;
+  /** False for what was signed for another definition: it uses no sequence number up. */
+  takesSequence: boolean;
 }
 
 /** What becomes of a batch. */
@@ -65,16 +67,16 @@ export function decide(
   at: Circumstances,
 ): Decision {
   const decision: Decision = { drafts: [], retries: [], forged: [], rest: [] };
-  const taken = new Map<string, { index: number; payload: Buffer }[]>();
-  const note = (name: string, index: number, payload: Buffer) =>
-    taken.set(name, [...(taken.get(name) ?? []), { index, payload }]);
-  for (const { key, sequence, index, payload } of used) note(slot(key, sequence), index, payload);
+  const known = new Map<string, Omit<UsedSequence, "key" | "sequence">[]>();
+  const note = (name: string, entry: Omit<UsedSequence, "key" | "sequence">) =>
+    known.set(name, [...(known.get(name) ?? []), entry]);
+  for (const { key, sequence, ...entry } of used) note(slot(key, sequence), entry);
+  const isTaken = (name: string) => known.get(name)?.some(({ takesSequence }) => takesSequence) ?? false;
 
   for (const [n, authentic] of batch.entries()) {
     const { statement, signers, payload } = authentic;
     const name = slot(signers[0].id, statement.sequence);
-    const before = taken.get(name) ?? [];
-    const first = before.find((entry) => entry.payload.equals(payload));
+    const first = known.get(name)?.find((entry) => entry.payload.equals(payload));
     if (first !== undefined) {
       decision.retries.push({ authentic, index: first.index });
       continue;
@@ -84,24 +86,31 @@ export function decide(
       continue;
     }
     const isLift = statement.type === "lift";
-    const equivocates = before.length > 0;
+    // What was signed for another election is evidence, and uses up no number of this one: whoever holds an office's exercise
+    // statements could otherwise spend its numbers of the night.
+    const equivocates = takesSequence(statement, at.register) && isTaken(name);
     const input = {
       statement,
       signers,
       received: at.received,
       equivocates,
-      targetUsed: statement.type === "void" && taken.has(slot(signers[0].id, statement.voids)),
+      targetUsed: statement.type === "void" && isTaken(slot(signers[0].id, statement.voids)),
       clocks: isLift ? at.clocks : undefined,
     };
     const verdict = judge(log.state, input, at.register.hash);
     const draft = draftOf(log.frontier.size + decision.drafts.length, authentic, verdict, equivocates, at);
     decision.drafts.push(draft);
-    note(name, draft.entry.index, payload);
+    note(name, { index: draft.entry.index, payload, takesSequence: draft.takesSequence });
     if (verdict.verdict === "quarantined") continue;
     if (isLift) return { ...decision, rest: batch.slice(n + 1) };
     applyAccepted(log.state, statement, signers[0].id);
   }
   return decision;
+}
+
+/** Whether a statement's sequence number is one of this election's. */
+export function takesSequence(statement: Statement, register: Register): boolean {
+  return statement.definition === register.hash;
 }
 
 /** A data key's id belongs to whoever came first with it; another key under it could not be opened from the log. */
@@ -132,7 +141,7 @@ function draftOf(
     statement: sha256.toString("hex"),
     judgement: commitJudgement(judgement),
   };
-  return { authentic, entry, judgement, equivocates };
+  return { authentic, entry, judgement, equivocates, takesSequence: takesSequence(statement, at.register) };
 }
 
 /** The lift that ends these drafts, refused after all: Postgres found the gate closed. */
@@ -152,7 +161,7 @@ export function liftOf(drafts: readonly Draft[]): Draft | undefined {
 /** The tree with these drafts appended, and the rows that they become. */
 export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Frontier; entries: EntryRow[] } {
   const frontier = cloneFrontier(log.frontier);
-  const entries = drafts.map(({ authentic, entry, judgement }): EntryRow => {
+  const entries = drafts.map(({ authentic, entry, judgement, takesSequence }): EntryRow => {
     const { sha256, dataKey, sealed, payload, bytes } = authentic;
     const body = Buffer.from(canonical(entry), "utf8");
     const leaf = leafHash(body);
@@ -167,6 +176,7 @@ export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Fr
       key: entry.key,
       sequence: entry.sequence,
       payload,
+      takesSequence,
       signed: {
         sha256,
         dataKey: dataKey.id,

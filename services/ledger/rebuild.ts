@@ -4,7 +4,7 @@ import { canonical, type DefinitionEntry } from "../../shared/ledger/entry.ts";
 import { appendLeaf, createFrontier, emptyRoot, frontierRoot, leafHash } from "../../shared/ledger/merkle.ts";
 import { applyAccepted, createLedgerState } from "../../shared/ledger/state.ts";
 import type { Keyring } from "../../shared/platform/seal.ts";
-import type { OpenLog } from "./decide.ts";
+import { type OpenLog, takesSequence } from "./decide.ts";
 import { createGaps, sequenceSeen } from "./gaps.ts";
 import { type LedgerKey, LogBroken, openStored } from "./receipts.ts";
 import {
@@ -68,7 +68,8 @@ async function fold(log: OpenLog, stored: StoredStatement, keyring: Keyring): Pr
   } else {
     const { entry, statement, judgement } = await openStored(stored, keyring);
     log.lastReceived = Date.parse(entry.received);
-    sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
+    if (takesSequence(statement, log.state.register))
+      sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
     if (judgement.verdict === "accepted") {
       applyAccepted(log.state, statement, entry.key);
       if (statement.type === "void") sequenceSeen(log.gaps, entry.key, statement.voids, log.lastReceived);
@@ -115,7 +116,19 @@ async function writeFirst(db: Db, identity: LogIdentity, now: number): Promise<{
     note,
     signedAt: received,
     dataKeys: [],
-    entries: [{ body, leaf, received, type: "definition", state: "EU", key: null, sequence: null, payload: null }],
+    entries: [
+      {
+        body,
+        leaf,
+        received,
+        type: "definition",
+        state: "EU",
+        key: null,
+        sequence: null,
+        payload: null,
+        takesSequence: true,
+      },
+    ],
   });
   const { command } = await db.query("commit");
   if (command !== "COMMIT") throw new Error(`COMMIT was answered with ${command}`);

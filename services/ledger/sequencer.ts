@@ -194,9 +194,9 @@ function settle(
   return rows.note;
 }
 
-function remember(log: OpenLog, { authentic: { statement }, entry, judgement }: Draft): void {
+function remember(log: OpenLog, { authentic: { statement }, entry, judgement, takesSequence }: Draft): void {
   log.lastReceived = Date.parse(entry.received);
-  sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
+  if (takesSequence) sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
   if (statement.type === "void" && judgement.verdict === "accepted")
     sequenceSeen(log.gaps, entry.key, statement.voids, log.lastReceived);
 }

@@ -81,6 +81,7 @@ export interface EntryRow {
   key: string | null;
   sequence: number | null;
   payload: Uint8Array | null;
+  takesSequence: boolean;
   signed?: {
     sha256: Uint8Array;
     dataKey: Uint8Array;
@@ -104,7 +105,7 @@ export async function append(db: Db, batch: BatchRows): Promise<void> {
   const { old, entries, dataKeys } = batch;
   const signed = entries.flatMap((entry) => (entry.signed === undefined ? [] : [entry.signed]));
   await db.query(
-    "select ledger.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+    "select ledger.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
     [
       old.size,
       old.root,
@@ -121,6 +122,7 @@ export async function append(db: Db, batch: BatchRows): Promise<void> {
       entries.map((entry) => entry.key),
       entries.map((entry) => entry.sequence),
       entries.map((entry) => entry.payload),
+      entries.map((entry) => entry.takesSequence),
       signed.map((s) => s.sha256),
       signed.map((s) => s.dataKey),
       signed.map((s) => s.sealed),
@@ -158,12 +160,14 @@ export interface UsedSequence {
   key: string;
   sequence: number;
   payload: Buffer;
+  /** False: signed for another definition. */
+  takesSequence: boolean;
 }
 
 /** Every entry that has used one of these (key, sequence) pairs, in the order of the log. */
 export async function findUsed(db: Db, pairs: readonly { key: string; sequence: number }[]): Promise<UsedSequence[]> {
   const { rows } = await db.query<UsedSequence>(
-    `select e.index, e.key, e.sequence, e.payload
+    `select e.index, e.key, e.sequence, e.payload, e.takes_sequence as "takesSequence"
        from (select distinct * from unnest($1::text[], $2::bigint[])) as asked (key, sequence)
        join ledger.entry e on e.key = asked.key and e.sequence = asked.sequence
       order by e.index`,

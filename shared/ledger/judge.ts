@@ -1,13 +1,11 @@
 import type { Key } from "../definition/schema.ts";
 import { type ClockReadings, MAX_EXTENSION_MS, mayLift, pollsOf } from "../embargo/gate.ts";
+import { tooFewSigned } from "../statement/authentic.ts";
 import type { Statement, StatementType } from "../statement/types.ts";
 import type { VerdictCode } from "./codes.ts";
 import type { Finding, Verdict } from "./entry.ts";
 import { closeInForce, drawKey, type LedgerState } from "./state.ts";
 import { tallyFindings } from "./tally-rules.ts";
-
-/** Officials that declare a result, trustees that decide anything but a hold. */
-const TWO = 2;
 
 export interface JudgeInput {
   statement: Statement;
@@ -67,17 +65,16 @@ export function judge(state: LedgerState, input: JudgeInput, definitionHash: str
 }
 
 function byOffice(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
-  const officials = signers.flatMap((key) => (key.role === "office" && key.state === say.state ? [key] : []));
   const required = state.register.state(say.state)?.signaturesRequired ?? 1;
-  const distinct = new Set(officials.map((key) => key.official)).size;
-  if (signers.length === 0 || officials.length < signers.length) report("F.104");
-  else if (distinct < (say.type === "declaration" ? Math.max(TWO, required) : required)) report("F.103");
+  const theirs = signers.every((key) => key.role === "office" && key.state === say.state);
+  if (signers.length === 0 || !theirs) report("F.104");
+  else if (tooFewSigned(say, signers, required)) report("F.103");
 }
 
 function byTrustees(_: LedgerState, say: Say<"decision">, report: Report, { signers }: JudgeInput): void {
-  const trustees = signers.flatMap((key) => (key.role === "trustee" ? [key.person] : []));
-  if (signers.length === 0 || trustees.length < signers.length || say.state !== "EU") report("F.104");
-  else if (new Set(trustees).size < (say.decision === "hold" ? 1 : TWO)) report("F.103");
+  const trustees = signers.every((key) => key.role === "trustee");
+  if (signers.length === 0 || !trustees || say.state !== "EU") report("F.104");
+  else if (tooFewSigned(say, signers, 1)) report("F.103");
 }
 
 /** `tabulate` signs first and owns the sequence number; `recount` second, after its own look. */

@@ -4,14 +4,22 @@ import type { IncomingMessage } from "node:http";
 const LINGER_BYTES = 4 * 1024 * 1024;
 const LINGER_MS = 500;
 
-/** A whole body, or why there is none: more than was allowed, or the connection ended first. */
-export type Collected = { kind: "body"; bytes: Uint8Array } | { kind: "too-large" } | { kind: "cut-off" };
+/** A whole body, or why there is none: more than was allowed, no room for it now, or the connection ended first. */
+export type Collected =
+  | { kind: "body"; bytes: Uint8Array }
+  | { kind: "too-large" }
+  | { kind: "no-room" }
+  | { kind: "cut-off" };
 
 /**
  * Collects a request's body of at most `maxBytes`, straight from Node's stream: as a web stream the same takes several times as
- * long. After `too-large` the stream is left where it is.
+ * long. `grow` is asked for room for each chunk before it is kept. After `too-large` or `no-room` the stream is left where it is.
  */
-export function collectBody(incoming: IncomingMessage, maxBytes: number): Promise<Collected> {
+export function collectBody(
+  incoming: IncomingMessage,
+  maxBytes: number,
+  grow: (bytes: number) => boolean = () => true,
+): Promise<Collected> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -22,6 +30,7 @@ export function collectBody(incoming: IncomingMessage, maxBytes: number): Promis
     const onData = (chunk: Buffer) => {
       length += chunk.length;
       if (length > maxBytes) settle({ kind: "too-large" });
+      else if (!grow(chunk.length)) settle({ kind: "no-room" });
       else chunks.push(chunk);
     };
     const onEnd = () => settle({ kind: "body", bytes: Buffer.concat(chunks, length) });

@@ -28,7 +28,7 @@ export function observe(log: Logger, metrics: Metrics, codeOf: (error: Error) =>
   return async (c: Context<{ Bindings: HttpBindings }>, next: () => Promise<void>) => {
     const started = performance.now();
     const { incoming, outgoing } = c.env ?? {};
-    const before = incoming === undefined ? undefined : { ...(counted.get(incoming.socket) ?? { in: 0, out: 0 }) };
+    const before = incoming === undefined ? undefined : { ...(counted.get(incoming.socket) ?? { in: 0 }) };
     // Listened for before the handler runs: a client that is cut off while it sends has gone by the time that it ends.
     const left = outgoing && new Promise<void>((resolve) => outgoing.once("close", resolve));
     await next();
@@ -50,13 +50,14 @@ export function observe(log: Logger, metrics: Metrics, codeOf: (error: Error) =>
   };
 }
 
-type Counts = { in: number; out: number };
+/** Bytes in only: the size of an answer tells a verdict, and before the lift a log must not. */
+type Counts = { in: number };
 /** Bytes of a connection that belong to requests already logged. */
 const counted = new WeakMap<Socket, Counts>();
 
 function bytesSince(incoming: IncomingMessage | undefined, before: Counts | undefined): Partial<Counts> {
   if (incoming === undefined || before === undefined) return {};
-  const { bytesRead, bytesWritten } = incoming.socket;
-  counted.set(incoming.socket, { in: bytesRead, out: bytesWritten });
-  return { in: bytesRead - before.in, out: bytesWritten - before.out };
+  const { bytesRead } = incoming.socket;
+  counted.set(incoming.socket, { in: bytesRead });
+  return { in: bytesRead - before.in };
 }

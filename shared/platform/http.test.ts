@@ -250,6 +250,29 @@ describe("slow clients", () => {
   });
 });
 
+describe("many connections", () => {
+  it("from one address do not shut out another", async () => {
+    const { served } = await bench({ limits: { maxConnectionsPerAddress: 3 } });
+    const idle = [1, 2, 3].map(() => raw(served, "GET /items/1 HTTP/1.1\r\nHost: a\r\nX-"));
+    const from = (localAddress: string) =>
+      new Promise<string>((resolve) => {
+        const socket = connect({ port: served.port, host: "127.0.0.1", localAddress });
+        let text = "";
+        socket.on("data", (chunk) => (text += chunk.toString("latin1")));
+        socket.on("error", () => undefined); // a reset: `close` follows, and the text says that there was no answer
+        socket.once("close", () => resolve(text));
+        socket.write("GET /items/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      });
+    await Promise.all(idle.map(({ socket }) => once(socket, "connect")));
+    expect(await from("127.0.0.1")).toBe("");
+    // Other systems than Linux answer on 127.0.0.1 alone.
+    if (process.platform === "linux") expect(await from("127.0.0.9")).toMatch(/^HTTP\/1\.1 200 /);
+    for (const { socket } of idle) socket.destroy();
+    await Promise.all(idle.map(({ ended }) => ended));
+    await expect.poll(() => from("127.0.0.1")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
 describe("clients that do not read", () => {
   it("are cut off when nothing has moved for a while", async () => {
     const { app, served } = await bench({ limits: { idleTimeoutMs: 300 } });
@@ -269,7 +292,7 @@ describe("clients that do not read", () => {
 });
 
 describe("the log", () => {
-  it("has one line a request: pattern, status, time and bytes, and nothing of what was asked", async () => {
+  it("has one line a request: pattern, status, time and bytes in, and nothing of what was asked", async () => {
     const { served, lines, heard } = await bench();
     const logging = ["/items/:id", "/body"].map((pattern) => heard(({ route }) => route === pattern));
     await (await fetch(`${served.url}/items/4711?secret=hunter2`)).text();
@@ -279,7 +302,8 @@ describe("the log", () => {
     expect(logged[1]).toMatchObject({ method: "POST", route: "/body", status: 200 });
     expect(logged[1]?.in).toBeGreaterThan(500);
     expect(logged[1]?.in).toBeLessThan(1_000);
-    expect(logged[1]?.out).toBeGreaterThan(100);
+    // The size of an answer may tell what was found: before the lift a log must not.
+    expect(logged[1]).not.toHaveProperty("out");
     expect(JSON.stringify(lines)).not.toMatch(/hunter2|4711|127\.0\.0\.1|AAAA/);
   });
 

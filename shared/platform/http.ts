@@ -1,5 +1,5 @@
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import { type Context, Hono } from "hono";
@@ -183,30 +183,42 @@ export function remoteAddress(c: Context<Env>): string {
   return address === undefined ? "unknown" : address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
+const noRoom = () => new Problem("service.busy", { retryAfterSeconds: 1, headers: { connection: "close" } });
 const tooLarge = () => new Problem("statement.too-large", { headers: { connection: "close" } });
 
 /**
  * Reads a request's body of at most `maxBytes`. Throws Problem `statement.too-large` by its Content-Length, before anything is
- * kept, or as soon as more has come, and closes the connection; `request.too-slow` if the connection ends before the body does.
+ * kept, or as soon as more has come, and closes the connection; `request.too-slow` if the connection ends before the body does;
+ * `service.busy` when `grow`, asked before each chunk is kept, has no room for it.
  */
-export async function readBody(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+export async function readBody(
+  c: Context<Env>,
+  maxBytes: number,
+  grow?: (bytes: number) => boolean,
+): Promise<Uint8Array> {
   const incoming = c.env?.incoming;
-  if (incoming === undefined) return readWebBody(c.req.raw, maxBytes);
+  if (incoming === undefined) return readWebBody(c.req.raw, maxBytes, grow);
   const declared = Number(incoming.headers["content-length"] ?? 0);
-  const collected: Collected = declared > maxBytes ? { kind: "too-large" } : await collectBody(incoming, maxBytes);
+  const collected: Collected =
+    declared > maxBytes ? { kind: "too-large" } : await collectBody(incoming, maxBytes, grow);
   if (collected.kind === "body") return collected.bytes;
   if (collected.kind === "cut-off") throw new Problem("request.too-slow", { headers: { connection: "close" } });
   await linger(incoming);
-  throw tooLarge();
+  throw collected.kind === "no-room" ? noRoom() : tooLarge();
 }
 
-async function readWebBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readWebBody(
+  request: Request,
+  maxBytes: number,
+  grow: (bytes: number) => boolean = () => true,
+): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.length;
     if (length > maxBytes) throw tooLarge();
+    if (!grow(chunk.length)) throw noRoom();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, length);
@@ -219,6 +231,8 @@ export interface ServeLimits {
   requestTimeoutMs?: number;
   /** More connections than this are closed as they come. */
   maxConnections?: number;
+  /** Of which one address may hold so many: idle ones from one place must not shut out the others. */
+  maxConnectionsPerAddress?: number;
   keepAliveTimeoutMs?: number;
   /** A connection on which nothing moves for so long is cut: a client that does not read its answer. */
   idleTimeoutMs?: number;
@@ -227,7 +241,8 @@ export interface ServeLimits {
 const LIMITS: Required<ServeLimits> = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 20_000,
-  maxConnections: 5_000,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 512,
   keepAliveTimeoutMs: 15_000,
   idleTimeoutMs: 120_000,
 };
@@ -264,6 +279,7 @@ export async function serve(
   });
   server.maxConnections = limits.maxConnections;
   server.timeout = limits.idleTimeoutMs;
+  shareConnections(server, limits.maxConnectionsPerAddress);
   server.on("drop", () => opts.log.warn({ limit: limits.maxConnections }, "a connection was refused: too many"));
   const answering = new WeakMap<Duplex, ServerResponse>();
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => cutOff(error, socket, answering.get(socket)));
@@ -301,6 +317,25 @@ export async function serve(
       return closing;
     },
   };
+}
+
+/** Ends a connection beyond its address's share as it comes. Behind one address there may be a whole office, hence the size of the share. */
+function shareConnections(server: Server, perAddress: number): void {
+  const held = new Map<string, number>();
+  server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? "unknown";
+    const now = (held.get(address) ?? 0) + 1;
+    if (now > perAddress) {
+      socket.destroy();
+      return;
+    }
+    held.set(address, now);
+    socket.once("close", () => {
+      const left = (held.get(address) ?? 1) - 1;
+      if (left > 0) held.set(address, left);
+      else held.delete(address);
+    });
+  });
 }
 
 /** What never became a request: too slow, too large a header, not HTTP. Answered if nothing was yet, then cut. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../definition/sample.ts";
-import { claimedSigners, refusalOf, signaturesHold, signersOf, speaksFor } from "./authentic.ts";
+import { claimedSigners, refusalOf, signaturesHold, signersOf, speaksFor, tooFewSigned } from "./authentic.ts";
 import { type Envelope, openEnvelope } from "./jws.ts";
 import type { Statement, StatementType } from "./types.ts";
 
@@ -115,5 +115,32 @@ describe("who may say what", () => {
     expect(refusalOf(say(type, "AT"), keys("tabulate-1", "recount-1"))).toBe("key.other-state");
     for (const id of ["AT-1", "trustee-1", "ledger-1"])
       expect(refusalOf(say(type, "EU"), keys("tabulate-1", id))).toBe("key.wrong-role");
+  });
+});
+
+describe("how many must sign", () => {
+  const keys = (...ids: string[]) =>
+    ids.map((id) => (signers.get(id) as NonNullable<ReturnType<typeof signers.get>>).key);
+  const office = sampleCommon(sample, "LU", 1);
+  const union = sampleCommon(sample, "EU", 1);
+  const declaration: Statement = { type: "declaration", ...office, declares: "final" };
+  const hold: Statement = { type: "decision", ...union, decision: "hold", about: "EU", reason: "a test" };
+  const resume: Statement = { ...hold, decision: "resume" };
+  const instant = "2024-06-09T21:00:00Z";
+  const lift: Statement = { type: "lift", ...union, clocks: { process: instant, postgres: instant, nats: instant } };
+
+  it.each<[string, Statement, string[], number, boolean]>([
+    ["a tally where one official is enough", tally, ["LU-1"], 1, false],
+    ["a tally where two are asked, by one", tally, ["LU-1"], 2, true],
+    ["by two", tally, ["LU-1", "LU-2"], 2, false],
+    ["a declaration by one", declaration, ["LU-1"], 1, true],
+    ["by two", declaration, ["LU-1", "LU-2"], 1, false],
+    ["a hold by one trustee", hold, ["trustee-1"], 1, false],
+    ["a resumption by one", resume, ["trustee-1"], 1, true],
+    ["by two", resume, ["trustee-1", "trustee-2"], 1, false],
+    ["a lift by one count", lift, ["tabulate-1"], 1, true],
+    ["by both", lift, ["tabulate-1", "recount-1"], 1, false],
+  ])("%s", (_, statement, ids, required, missing) => {
+    expect(tooFewSigned(statement, keys(...ids), required)).toBe(missing);
   });
 });

@@ -61,9 +61,32 @@ export function speaksFor(key: Key): string {
   return key.role === "office" ? key.state : "EU";
 }
 
+/** Decisions, declarations and the vault's own statements need two people (or both counts), whatever a state asks. */
+const TWO = 2;
+
+/**
+ * Whether too few distinct people signed: officials of an office by name, trustees by person, and for the vault's statements both
+ * counts. `signaturesRequired` is what the definition asks of the statement's state. Asked at the door, so that whoever strips a
+ * signature on the way cannot use up the sequence number of the whole statement; the ledger asks again.
+ */
+export function tooFewSigned(statement: Statement, keys: readonly Key[], signaturesRequired: number): boolean {
+  const people = new Set(
+    keys.map((key) => (key.role === "office" ? key.official : key.role === "trustee" ? key.person : key.role)),
+  );
+  return people.size < signaturesNeeded(statement, signaturesRequired);
+}
+
+function signaturesNeeded(statement: Statement, signaturesRequired: number): number {
+  if (statement.type === "decision") return statement.decision === "hold" ? 1 : TWO;
+  if (statement.type === "declaration") return Math.max(TWO, signaturesRequired);
+  return speaksForUnion(statement) ? TWO : signaturesRequired;
+}
+
+const speaksForUnion = ({ type }: Statement): boolean => type === "lift" || type === "release";
+
 /**
  * Why these keys may not sign this statement; undefined if they may. Role and state only: how many must sign, and in which
- * order, is judged by the ledger.
+ * order, is another question (`tooFewSigned`, and the ledger's rules).
  */
 export function refusalOf(statement: Statement, keys: readonly Key[]): ProblemCode | undefined {
   if (keys.some((key) => !ROLES[statement.type].includes(key.role))) return "key.wrong-role";

@@ -72,6 +72,11 @@ export const PROBLEMS = {
     title: "This key may not sign this type of statement.",
     todo: "Use a key whose role covers it.",
   },
+  "signatures.missing": {
+    status: 403,
+    title: "Fewer people signed than this state or this statement needs.",
+    todo: "Let a second person cosign the same payload, and send it with both signatures.",
+  },
   "json.not-utf8": { status: 400, title: "The payload is not valid UTF-8.", todo: "Encode the payload as UTF-8." },
   "json.syntax": { status: 400, title: "The payload is not valid JSON.", todo: "Write it with a JSON library." },
   "json.duplicate-key": {
