@@ -22,6 +22,20 @@ function traces(bytes: Uint8Array): Buffer[] {
   return [raw, ...[raw.toString("hex"), ...coded].map((text) => Buffer.from(text, "latin1"))];
 }
 
+/** Figures one after the other as a count may keep them: 32 bits each, or seven bits a byte. */
+function packed(figures: number[]): Buffer[] {
+  const [little, big] = [Buffer.alloc(4 * figures.length), Buffer.alloc(4 * figures.length)];
+  const sevens: number[] = [];
+  for (const [n, figure] of figures.entries()) {
+    little.writeUInt32LE(figure, 4 * n);
+    big.writeUInt32BE(figure, 4 * n);
+    let rest = figure;
+    for (; rest > 0x7f; rest >>>= 7) sevens.push((rest & 0x7f) | 0x80);
+    sevens.push(rest);
+  }
+  return [little, big, Buffer.from(sevens)].flatMap(traces);
+}
+
 describe("before the lift", () => {
   let harness: Harness;
   let secrets: [name: string, traces: Buffer[]][];
@@ -48,7 +62,8 @@ describe("before the lift", () => {
     const { receipt, verdict } = (await response.json()) as { receipt: string; verdict: string };
     expect([response.status, verdict]).toEqual([201, "accepted"]);
     await Promise.all([harness.start("tabulate", { SCRUTIN_INGEST_URL: ingest.url }), harness.start("recount")]);
-    await eventually(async () => (await harness.query("select from recount.answer")).length > 0);
+    for (const table of ["recount.answer", "recount.part", "tabulate.part"])
+      await eventually(async () => (await harness.query(`select from ${table}`)).length > 0);
 
     const [head = "", payload = "", signature = ""] = Buffer.from(jws).toString("latin1").split(".");
     const raw = (text: string) => Buffer.from(text, "base64url");
@@ -59,6 +74,7 @@ describe("before the lift", () => {
       ["the office's signature", traces(raw(signature))],
       ["a figure", text(String(ELECTORS))],
       ["the figures", text(JSON.stringify(tallies[0]?.votes).slice(1, -1))],
+      ["the figures as a count keeps them", packed([ELECTORS, 231, 4, 7])],
       ["a verdict", text('"verdict":"accepted"')],
       ["the receipt's signature", traces(raw(receipt.split(".")[2] ?? ""))],
     ];
@@ -97,7 +113,14 @@ describe("before the lift", () => {
       for (const { row } of rows)
         for (const what of found(Buffer.from(row.replaceAll('""', '"'), "latin1"))) leaks.push(`${name}: ${what}`);
     }
-    for (const name of ["ledger.entry", "ledger.statement", "tabulate.candidate", "recount.answer"])
+    for (const name of [
+      "ledger.entry",
+      "ledger.statement",
+      "tabulate.candidate",
+      "tabulate.part",
+      "recount.answer",
+      "recount.part",
+    ])
       expect(filled).toContain(name);
     expect(leaks).toEqual([]);
   });

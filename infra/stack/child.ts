@@ -97,6 +97,14 @@ export function inWords(error: Error): string {
   return [error.message, ...gathered].join("\n  ");
 }
 
+/** A server of ours that runs: on which port, and when and how it ended. */
+export interface Server {
+  port: number;
+  pid: number;
+  ended: Promise<Ending>;
+  stop(): Promise<void>;
+}
+
 /** Tells a person one thing in one line. */
 export type Say = (line: string) => void;
 

@@ -12,6 +12,7 @@ import {
   isFree,
   missing,
   type Say,
+  type Server,
   stopChild,
   until,
 } from "./child.ts";
@@ -36,7 +37,7 @@ export type NatsUser = {
 };
 
 /** A running nats-server with JetStream. `url` has no credentials: services sign with their NKEYs. */
-export type Nats = { url: string; port: number; pid: number; stop(): Promise<void> };
+export type Nats = Server & { url: string };
 
 /**
  * Starts a nats-server of our own on 127.0.0.1 in `folder` (created if missing): streams in `jetstream`, the log
@@ -109,7 +110,7 @@ async function launch(folder: string, options: Parameters<typeof startNats>[0], 
     stopping ??= end();
     return stopping;
   };
-  return { url: `nats://127.0.0.1:${answer}`, port: answer, pid, stop };
+  return { url: `nats://127.0.0.1:${answer}`, port: answer, pid, ended: settled, stop };
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   isFree,
   missing,
   type Say,
+  type Server,
   stopChild,
   until,
 } from "./child.ts";
@@ -25,7 +26,7 @@ const READY_MS = 120_000;
 const PORT_ATTEMPTS = 5;
 
 /** A running PostgreSQL 18. `url` is its superuser's, on loopback, with a random password. */
-export type Postgres = { url: string; port: number; pid: number; data: string; stop(): Promise<void> };
+export type Postgres = Server & { url: string; data: string };
 
 /**
  * Starts a PostgreSQL 18 of our own on 127.0.0.1 in `folder` (created if missing): the cluster in `data`, the
@@ -74,7 +75,7 @@ async function startLocked(folder: string, options: { say: Say; port?: number },
 
 type Running = { kind: "ready"; child: ChildProcess; ending: Promise<Ending>; pid: number };
 
-function serve({ child, ending, pid }: Running, lock: Lock): Pick<Postgres, "pid" | "stop"> {
+function serve({ child, ending, pid }: Running, lock: Lock): Omit<Server, "port"> {
   const guarded = guard(pid, "INT");
   const settled = ending.finally(() => guarded.release());
   const stop = async () => {
@@ -89,6 +90,7 @@ function serve({ child, ending, pid }: Running, lock: Lock): Pick<Postgres, "pid
   let stopping: Promise<void> | undefined;
   return {
     pid,
+    ended: settled,
     stop: () => {
       stopping ??= stop();
       return stopping;

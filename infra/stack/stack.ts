@@ -7,6 +7,7 @@ import type { Definition } from "../../shared/definition/schema.ts";
 import { createStreams, STREAMS } from "../../shared/platform/nats.ts";
 import { missing, type Say } from "./child.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { keepUp } from "./keep-up.ts";
 import { startNats } from "./nats.ts";
 import { findNatsServer } from "./nats-server.ts";
 import { removePostgres, startPostgres } from "./postgres.ts";
@@ -49,6 +50,8 @@ export interface Stack {
   keysFolder: string;
   database: Database;
   services: ReadonlyMap<ServiceName, Child>;
+  /** Process ids, at this moment, of the servers that the stack itself runs. */
+  servers: ReadonlyMap<"Postgres" | "NATS", () => number>;
   /** Ends every child, the last started first. */
   stop(): Promise<void>;
 }
@@ -56,27 +59,34 @@ export interface Stack {
 /** Something that was started and must be ended; `stop` ends them in reverse order and tells every failure. */
 type Ending = () => Promise<void>;
 
+/** What has been started so far. */
+interface Parts {
+  endings: Ending[];
+  servers: Map<"Postgres" | "NATS", () => number>;
+}
+
 /**
  * Brings the whole system up on this machine: Postgres, NATS, and each service as a process of its own, bound to loopback.
  * If any part fails to start, what was started is ended again.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const endings: Ending[] = [];
+  const parts: Parts = { endings: [], servers: new Map() };
   try {
-    return await bringUp(options, endings);
+    return await bringUp(options, parts);
   } catch (error) {
-    await endAll(endings);
+    await endAll(parts.endings);
     throw error;
   }
 }
 
-async function bringUp(options: StackOptions, endings: Ending[]): Promise<Stack> {
+async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const { folder, say } = options;
+  const { endings, servers } = parts;
   await mkdir(folder, { recursive: true, mode: 0o711 });
   const before = await readKept(folder);
   const started = await Promise.allSettled([
-    bringUpDatabase(options, before?.database, endings),
-    bringUpBus(options, before?.users, endings),
+    bringUpDatabase(options, before?.database, parts),
+    bringUpBus(options, before?.users, parts),
   ]);
   const failed = started.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
@@ -133,6 +143,7 @@ async function bringUp(options: StackOptions, endings: Ending[]): Promise<Stack>
     keysFolder: files.secrets.people,
     database,
     services,
+    servers,
     stop: () => endAll(endings),
   };
 }
@@ -175,16 +186,29 @@ async function prepareFiles({ folder, makeExercise, say }: StackOptions, kept: K
   return { ...paths, secrets: await writeSecrets(folder, secrets) };
 }
 
-async function bringUpDatabase(options: StackOptions, kept: string | undefined, endings: Ending[]): Promise<Database> {
+async function bringUpDatabase(
+  options: StackOptions,
+  kept: string | undefined,
+  { endings, servers }: Parts,
+): Promise<Database> {
   const { folder, say, databaseUrl, keepData } = options;
   let serverUrl = databaseUrl;
   if (serverUrl === undefined) {
     const data = join(folder, "postgres");
-    const server = await startPostgres({ folder: data, say });
+    const {
+      first: server,
+      pid,
+      stop,
+    } = await keepUp(
+      "Postgres",
+      (port) => startPostgres({ folder: data, say, ...(port !== undefined && { port }) }),
+      say,
+    );
     endings.push(async () => {
-      await server.stop();
+      await stop();
       if (!keepData) await removePostgres(data);
     });
+    servers.set("Postgres", pid);
     serverUrl = server.url;
     say(`Postgres is up on port ${server.port}`);
   }
@@ -199,7 +223,7 @@ async function bringUpDatabase(options: StackOptions, kept: string | undefined, 
 async function bringUpBus(
   options: StackOptions,
   kept: NatsUser[] | undefined,
-  endings: Ending[],
+  { endings, servers }: Parts,
 ): Promise<{ url: string; users: NatsUser[] }> {
   const { folder, say, natsUrl, keepData } = options;
   if (natsUrl !== undefined) {
@@ -209,8 +233,18 @@ async function bringUpBus(
     return { url: natsUrl, users: [] };
   }
   const users = kept ?? (await makeNatsUsers(folder));
-  const server = await startNats({ folder: join(folder, "nats"), binary: await findNatsServer({ say }), users, say });
-  endings.push(() => server.stop());
+  const binary = await findNatsServer({ say });
+  const {
+    first: server,
+    pid,
+    stop,
+  } = await keepUp(
+    "NATS",
+    (port) => startNats({ folder: join(folder, "nats"), binary, users, say, ...(port !== undefined && { port }) }),
+    say,
+  );
+  endings.push(stop);
+  servers.set("NATS", pid);
   say(`NATS is up on port ${server.port}`);
   await prepareStreams(server.url, users.find((user) => user.name === "stack")?.file, false);
   return { url: server.url, users };
