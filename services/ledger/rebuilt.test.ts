@@ -1,11 +1,16 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { PoolClient } from "pg";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
 import { signCheckpoint } from "../../shared/ledger/checkpoint.ts";
+import { canonical, type Judgement } from "../../shared/ledger/entry.ts";
+import { open as openSeal, seal } from "../../shared/platform/seal.ts";
+import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import { buildSequencer } from "../../test/ledger.ts";
+import { buildSequencer, dataKeyFor, sealedFor } from "../../test/ledger.ts";
 import { openLog } from "./rebuild.ts";
 import { LogBroken } from "./receipts.ts";
+import { openAll, writeBatch } from "./sequencer.ts";
 
 /** Head, leaves and signed checkpoint must say the same: two of them together do not outvote the third. */
 
@@ -46,4 +51,33 @@ it.each([
   await harness.query("alter table ledger.checkpoint disable trigger all");
   await harness.query("update ledger.checkpoint set note = $1", [note]);
   await expect(open()).rejects.toThrow(LogBroken);
+});
+
+it("a judgement that somebody with the data key has sealed anew is not believed", async () => {
+  const { sample } = harness;
+  const key = await dataKeyFor(sample);
+  const statement: Statement = { type: "tally", ...sampleCommon(sample, "AT", 1), tallies: [sampleTally()] };
+  const bytes = signSample(sample, statement, "AT-1");
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const wire = sealedFor(key, sha256, bytes, "receipt.x");
+  const { nc } = built.seq;
+  const subject = `test.${randomBytes(8).toString("hex")}`;
+  const subscription = nc.subscribe(subject, { max: 1 });
+  nc.publish(subject, wire.data, { headers: wire.headers });
+  for await (const msg of subscription)
+    await writeBatch(built.seq, session, await open(), await openAll(built.seq, [msg]));
+
+  const [row] = await harness.query<{ judgement: Buffer }>("select judgement from ledger.statement");
+  const text = Buffer.from(openSeal(key.key, "judgement", sha256, row?.judgement ?? Buffer.alloc(0))).toString("utf8");
+  const judged = JSON.parse(text) as Judgement;
+  expect(judged.verdict).toBe("accepted");
+  const put = async (judgement: Judgement) => {
+    const sealed = seal(key.key, "judgement", sha256, Buffer.from(canonical(judgement), "utf8"));
+    await harness.query("update ledger.statement set judgement = $1", [sealed]);
+  };
+  await harness.query("alter table ledger.statement disable trigger all");
+  await put({ ...judged, verdict: "quarantined", findings: [{ code: "F.301", unit: "AT-1" }] });
+  await expect(open()).rejects.toThrow(LogBroken);
+  await put(judged);
+  expect((await open()).frontier.size).toBe(2);
 });
