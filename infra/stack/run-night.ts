@@ -61,6 +61,9 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
     say,
     databaseUrl: options.databaseUrl,
     natsUrl: options.natsUrl,
+  }).catch(async (error: unknown) => {
+    await removeFolder(folder);
+    throw error;
   });
   if (exercise === undefined || schedule === undefined) throw new Error("the folder of a night is always fresh");
   const prepared = { stack, exercise, schedule };
