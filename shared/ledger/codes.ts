@@ -16,7 +16,7 @@ export const VERDICT_CODES = {
   "F.103": {
     name: "signatures-missing",
     means: "Fewer officials signed than this state or this statement needs.",
-    todo: "Let a second official cosign the same payload.",
+    todo: "Sign it again under a new sequence number, with everyone who must.",
   },
   "F.104": {
     name: "signer-wrong",
