@@ -175,7 +175,7 @@ async function prepareFiles({ folder, makeExercise, say }: StackOptions, kept: K
     authority: join(folder, "authority.json"),
   };
   if (kept !== undefined) {
-    say(`taking up the exercise in ${folder}`);
+    say(`taking up the exercise in ${folder}; its closing times stand`);
     return { ...paths, secrets: kept.secrets };
   }
   const { definition, secrets } = await makeExercise();

@@ -11,8 +11,10 @@ const HELP = `Brings the whole system up on this machine for an exercise, until 
 
   --lift-in TIME   when the last poll closes, from now: 90s, 10m, 2h (default 10m). Every other state's polls
                    have closed a moment ago, so that their offices can send at once.
-  --stack FILE     write the addresses, the definition's file and the folder of keys there as JSON.
-  --data FOLDER    keep everything in FOLDER; a stack that was stopped is taken up where it was left.
+  --stack FILE     write the addresses, the definition's file and the folder of keys there as JSON;
+                   addresses change at every start.
+  --data FOLDER    keep everything in FOLDER; a stack that was stopped is taken up where it was left,
+                   with the closing times that it had.
   --full           Germany reports its 91,753 districts instead of one national unit.
 
   DATABASE_URL and NATS_URL point it at servers that are there already.

@@ -39,7 +39,7 @@ export function statusOf(
     ...(postgres.well ? [] : ["Postgres does not answer"]),
     ...(ownLog ? [] : ["the log in Postgres is about another definition"]),
     ...(bus.nats.well ? [] : ["NATS does not answer"]),
-    ...feeds.filter(({ feed }) => feed === "overdue").map(({ state }) => `feed ${state}: overdue`),
+    ...overdueFeeds(feeds),
   ];
   return {
     mode,
@@ -57,4 +57,10 @@ export function statusOf(
     releases: { given, published: bus.published },
     incidents: bus.incidents,
   };
+}
+
+/** One sentence for all of them: early in an exercise they are many. */
+function overdueFeeds(feeds: RecordView["feeds"]): string[] {
+  const states = feeds.filter(({ feed }) => feed === "overdue").map(({ state }) => state);
+  return states.length === 0 ? [] : [`overdue: no word that the polls are closed from ${states.join(", ")}`];
 }

@@ -56,7 +56,7 @@ export const VERDICT_CODES = {
   "F.207": {
     name: "polls-open",
     means: "Figures, or a declaration, came before the state's own polls closed.",
-    todo: "Send it again after the polls have closed.",
+    todo: "Sign it again under a new sequence number after the polls have closed; the same bytes get this same answer.",
   },
   "F.208": {
     name: "reason-missing",

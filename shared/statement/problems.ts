@@ -13,7 +13,7 @@ export const PROBLEMS = {
   "statement.malformed": {
     status: 400,
     title: "The payload is not a statement.",
-    todo: "Compare it with the statement's schema; `detail` names the first difference.",
+    todo: "Compare it with shared/statement/types.ts; `detail` names the first difference.",
   },
   "statement.empty": { status: 400, title: "The request has no body.", todo: "Send one signed statement as the body." },
   "statement.media-type": {
@@ -24,7 +24,7 @@ export const PROBLEMS = {
   "jws.malformed": {
     status: 400,
     title: "The body is not a JWS in compact or general form.",
-    todo: "Sign the payload with a JOSE library and send what it returns, unchanged.",
+    todo: "Sign the payload with a JOSE library and send what it returns, unchanged and without a line end.",
   },
   "jws.algorithm": {
     status: 400,
@@ -110,7 +110,11 @@ export const PROBLEMS = {
     title: "The request took too long to arrive.",
     todo: "Send it again on a better connection; the same bytes are never counted twice.",
   },
-  "request.not-found": { status: 404, title: "There is nothing at this address.", todo: "Check the path." },
+  "request.not-found": {
+    status: 404,
+    title: "There is nothing at this address.",
+    todo: "Check host and path: offices POST to /v1/statements on ingest, results are at /v1/releases on release.",
+  },
   "request.method": {
     status: 405,
     title: "This address does not take that method.",

@@ -26,5 +26,5 @@ export function readStatement(payload: Uint8Array): ReadStatement {
   if (read.success) return { kind: "statement", statement: read.data };
   const issue = read.error.issues[0];
   const where = issue === undefined || issue.path.length === 0 ? "the payload" : `\`${issue.path.join(".")}\``;
-  return { kind: "refused", code: "statement.malformed", detail: `In ${where}: ${issue?.code ?? "invalid"}.` };
+  return { kind: "refused", code: "statement.malformed", detail: `In ${where}: ${issue?.message ?? "invalid"}.` };
 }
