@@ -71,7 +71,7 @@ describe("watch", () => {
     ["Postgres is away", { record: { postgres: { well: false, since: ISO } } }, "Postgres does not answer"],
     ["the log is not ours", { record: { ownLog: false } }, "the log in Postgres is about another definition"],
     ["NATS is away", { bus: { nats: { well: false, since: null, streams: [] } } }, "NATS does not answer"],
-    ["a feed is overdue", { now: SAMPLE_CLOSE + 120_000 }, "overdue: no word that the polls are closed from AT"],
+    ["a feed is overdue", { now: SAMPLE_CLOSE + 120_000 }, "overdue: no word that the polls are closed from AT, LU"],
   ])("says so in words when %s", async (_, views, says) => {
     const { document, page } = await read(views);
     expect(document.well).toBe(false);

@@ -108,7 +108,7 @@ describe("the watch service", () => {
       NATS_URL: "nats://127.0.0.1:1",
     };
     const alone = await harness.start("watch", nowhere, "watch-alone");
-    await until(({ ill }) => ill.length === 4, alone);
+    await until(({ ill }) => ill.length === 3, alone);
     const { ill, log: head, gate } = await statusOf(alone);
     expect(ill.slice(0, 2)).toEqual(["Postgres does not answer", "NATS does not answer"]);
     expect(head).toBeNull();
