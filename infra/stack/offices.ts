@@ -15,8 +15,6 @@ export interface Tallying {
   lastIndex: number;
   /** Per state, statements that have their receipt. */
   answered: Map<string, number>;
-  /** Findings that quarantined a statement, by code. */
-  codes: Record<string, number>;
   /** What nobody planned for: refusals at the door, with their code. */
   surprises: string[];
 }
@@ -44,7 +42,6 @@ export function runOffices(options: OfficesOptions): { tallying: Tallying; done:
     units: new Set(),
     lastIndex: 0,
     answered: new Map(),
-    codes: {},
     surprises: [],
   };
   const states = [...new Set(options.plan.map(({ state }) => state))].sort();
@@ -101,8 +98,6 @@ function note(tallying: Tallying, state: string, units: string[], outcome: Outco
   }
   tallying[outcome.verdict]++;
   if (outcome.verdict === "accepted") for (const unit of units) tallying.units.add(unit);
-  for (const { code } of outcome.findings)
-    if (code.startsWith("F")) tallying.codes[code] = (tallying.codes[code] ?? 0) + 1;
   tallying.lastIndex = Math.max(tallying.lastIndex, outcome.index);
 }
 

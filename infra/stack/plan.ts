@@ -9,7 +9,7 @@ import type { Schedule } from "./schedule.ts";
  */
 
 /** Tallies that travel in one statement. */
-export const BATCH = 50;
+const BATCH = 50;
 /** How much of what a state first reports is in before the lift. */
 const BEFORE_LIFT = 0.65;
 const REASON = "Corrected after the first protocol was checked.";

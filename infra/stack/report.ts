@@ -101,7 +101,7 @@ export function writeReport(night: Outcome, where: Addresses): Report {
 }
 
 /** Lists whose seats in the release are not the published ones, both ways. */
-export function seatDifferences(release: Release, official: Official): Report["differences"] {
+function seatDifferences(release: Release, official: Official): Report["differences"] {
   const computed = new Map(release.states.flatMap(({ lists }) => lists.map(({ id, seats }) => [id, seats] as const)));
   return official.lists
     .map(({ id, seats }) => ({ list: id, seats: computed.get(id) ?? 0, official: seats }))

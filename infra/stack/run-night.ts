@@ -104,7 +104,7 @@ async function runNight(
   const planned = new Map<string, number>();
   const states = plan.map(({ state }) => state).sort();
   for (const state of states) planned.set(state, (planned.get(state) ?? 0) + 1);
-  const view = options.out && startView({ start, lift: schedule.lift, planned, tallying, parliament }, options.out);
+  const view = options.out && startView({ lift: schedule.lift, planned, tallying, parliament }, options.out);
   try {
     await done;
     await settled(parliament, tallying.lastIndex, ended);

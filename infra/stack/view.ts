@@ -3,7 +3,6 @@ import type { Parliament } from "./parliament.ts";
 
 /** What the view shows of a night that is running. */
 export interface Scene {
-  start: number;
   lift: number;
   /** Statements planned per state. */
   planned: ReadonlyMap<string, number>;
