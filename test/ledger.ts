@@ -3,10 +3,14 @@ import { type AddressInfo, createServer, connect as dial, type Socket } from "no
 import { Writable } from "node:stream";
 import { headers, type NatsConnection } from "nats";
 import { pino } from "pino";
+import { createCosigner } from "../services/ledger/cosigner.ts";
+import { createLiveKeys } from "../services/ledger/keys.ts";
 import { ledgerMetrics } from "../services/ledger/metrics.ts";
+import type { GivenOrigin } from "../services/ledger/origin.ts";
 import { answerQuestions } from "../services/ledger/questions.ts";
-import { createReceipts, signInPool } from "../services/ledger/receipts.ts";
+import { createReceipts, type LedgerKey, signInPool } from "../services/ledger/receipts.ts";
 import type { Sequencer } from "../services/ledger/sequencer.ts";
+import type { RemoteWitness } from "../services/ledger/witnesses.ts";
 import { createWriter, type Writer } from "../services/ledger/writer.ts";
 import type { Sample } from "../shared/definition/sample.ts";
 import type { ClockReadings } from "../shared/embargo/gate.ts";
@@ -16,7 +20,6 @@ import { incidentsOf } from "../shared/platform/incidents.ts";
 import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import { createDataKey, createKeyring, type DataKey, open, seal } from "../shared/platform/seal.ts";
-import { signersOf } from "../shared/statement/authentic.ts";
 import { importVerifyKey, type VerifyKey } from "../shared/statement/ed25519.ts";
 import type { Harness } from "./harness.ts";
 
@@ -36,6 +39,14 @@ export interface LedgerOptions {
   databaseUrl?: string;
   now?(): number;
   readClocks?(): Promise<ClockReadings>;
+  /** Asked to cosign; none unless said. */
+  witnesses?: readonly RemoteWitness[];
+  /** The least time between two heads that witnesses are asked about. */
+  headMs?: number;
+  /** Id of the key in the sample that signs the log; "ledger-1" unless said. */
+  kid?: string;
+  /** Given at the start. */
+  origin?: GivenOrigin;
 }
 
 /** Resolves when `probe` is true; rejects when it is not within `limit_ms`. */
@@ -53,6 +64,12 @@ export function ledgerKeyOf(sample: Sample): VerifyKey {
   return key;
 }
 
+/** A key of the sample as the ledger's own. */
+export function ownKeyOf(sample: Sample, kid = "ledger-1"): LedgerKey {
+  const { privateKey, publicRaw } = sample.keys.get(kid) as { privateKey: KeyObject; publicRaw: Uint8Array };
+  return { kid, own: importVerifyKey(publicRaw) as VerifyKey, sign: (text) => signInPool(privateKey, text) };
+}
+
 export function buildSequencer(harness: Harness, nc: NatsConnection, options: LedgerOptions = {}) {
   const { sample } = harness;
   const { definition, hash, register, bytes, signatures } = sample;
@@ -67,19 +84,25 @@ export function buildSequencer(harness: Harness, nc: NatsConnection, options: Le
   const url = options.databaseUrl ?? harness.databaseUrl("ledger");
   const pool = openPool({ url: harness.databaseUrl("ledger"), service: "ledger", log });
   const keyring = createKeyring({ definition: hash, vaultPrivateKey: sample.vault.privateKey });
-  const privateKey = sample.keys.get("ledger-1")?.privateKey as KeyObject;
-  const key = { kid: "ledger-1", own: ledgerKeyOf(sample), sign: (text: Uint8Array) => signInPool(privateKey, text) };
-  const opener = { signers: signersOf(definition), keyring };
+  const key = ownKeyOf(sample, options.kid);
+  const keys = createLiveKeys({ pool, definition, hash, keyring });
+  const opener = { signers: keys.book, keyring };
   const receipts = createReceipts({ definition, hash, keyring, key });
+  const raise = incidentsOf("ledger", nc, log);
+  const { witnesses = [], headMs } = options;
+  const timing = headMs === undefined ? {} : { headMs };
   const seq: Sequencer = {
     identity: { register, bytes, signatures, key, keyring },
+    origin: options.origin,
     opener,
+    keys,
     receipts,
     nc,
     pool,
     now: options.now ?? systemClock,
     readClocks: options.readClocks ?? (() => readClocks({ pool, nc })),
-    raise: incidentsOf("ledger", nc, log),
+    raise,
+    cosigner: createCosigner({ witnesses, db: pool, raise, logger: log, cosigned: () => undefined, timing }),
     metrics: ledgerMetrics(createMetrics("ledger")),
     log,
   };
@@ -90,7 +113,8 @@ export function buildSequencer(harness: Harness, nc: NatsConnection, options: Le
 export async function runLedger(harness: Harness, options: LedgerOptions = {}): Promise<LedgerHere> {
   const nc = await harness.nats("ledger");
   const { seq, logged, pool, sessions } = buildSequencer(harness, nc, options);
-  const stopQuestions = answerQuestions({ nc, pool, opener: seq.opener, receipts: seq.receipts, log: seq.log });
+  const { opener, keys, receipts, log } = seq;
+  const stopQuestions = answerQuestions({ nc, pool, opener, keys, receipts, log });
   const writer = createWriter(seq, sessions);
   const stop = new AbortController();
   const running = writer.run(stop.signal);
@@ -103,6 +127,7 @@ export async function runLedger(harness: Harness, options: LedgerOptions = {}): 
     async stop() {
       stop.abort();
       await running.catch(() => undefined);
+      await seq.cosigner.stop();
       await stopQuestions();
       await sessions.end();
       await pool.end();

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleCommon, sampleTally, signSample } from "../shared/definition/sample.ts";
+import { unwrapDataKey } from "../shared/platform/seal.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
 
@@ -34,6 +35,15 @@ function packed(figures: number[]): Buffer[] {
     sevens.push(rest);
   }
   return [little, big, Buffer.from(sevens)].flatMap(traces);
+}
+
+/** The data key of the log's one statement, as only the vault can unwrap it. */
+async function dataKeyOf({ sample, query }: Harness): Promise<Uint8Array> {
+  const rows = await query<{ id: Buffer; wrapped: Buffer }>("select id, wrapped from ledger.data_key");
+  expect(rows).toHaveLength(1);
+  const [{ id, wrapped }] = rows as [(typeof rows)[0]];
+  const { privateKey } = sample.vault;
+  return unwrapDataKey({ definition: sample.hash, id: id.toString("hex"), wrapped, vaultPrivateKey: privateKey });
 }
 
 describe("before the lift", () => {
@@ -77,6 +87,7 @@ describe("before the lift", () => {
       ["the figures as a count keeps them", packed([ELECTORS, 231, 4, 7])],
       ["a verdict", text('"verdict":"accepted"')],
       ["the receipt's signature", traces(raw(receipt.split(".")[2] ?? ""))],
+      ["the key that the statement is sealed with", traces(await dataKeyOf(harness))],
     ];
   });
   afterAll(() => harness.close());
@@ -122,6 +133,7 @@ describe("before the lift", () => {
       "recount.part",
     ])
       expect(filled).toContain(name);
+    for (const name of ["release.key_share", "release.data_key_share"]) expect(filled).not.toContain(name);
     expect(leaks).toEqual([]);
   });
 

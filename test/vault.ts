@@ -13,12 +13,10 @@ import { openPool } from "../shared/platform/postgres.ts";
 import type { ReleaseId } from "../shared/platform/release-seal.ts";
 import { vaultSecret } from "../shared/platform/seal.ts";
 import { keysOfRole, type VaultKeys } from "../shared/platform/vault-keys.ts";
-import { signersOf } from "../shared/statement/authentic.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";
 import { openEnvelope } from "../shared/statement/jws.ts";
 import { readStatement } from "../shared/statement/read.ts";
 import type { Harness } from "./harness.ts";
-import { ledgerKeyOf } from "./ledger.ts";
 import type { WrittenLog } from "./written-log.ts";
 
 /**
@@ -71,11 +69,9 @@ function sourcesOf(world: World, by: "tabulate" | "recount", pool: Pool) {
     sign: (message) => sign(null, message, own.privateKey),
     own: importVerifyKey(own.publicRaw)!,
     vaultPrivateKey: sample.vault.privateKey,
-    ledgerKey: ledgerKeyOf(sample),
   };
-  const reading = { pool, definitionHash: hash, vaultPrivateKey: keys.vaultPrivateKey, ledgerKey: keys.ledgerKey };
-  const signers = signersOf(definition);
-  const createReader = () => createLogReader({ ...reading, origin: definition.origin, signers });
+  const { vaultPrivateKey } = keys;
+  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, definition });
   const { log, lines } = createHeardLog();
   return {
     common: {

@@ -58,6 +58,8 @@ describe("Postgres' wall", () => {
   };
   const LIFT = "insert into ledger.lift (index) values (0)";
   const SHARE = "insert into release.key_share (number, size, given_by, share) values ($1, $2, $3, $4)";
+  /** Of every data key that the log has: its statements are sealed with one. */
+  const DATA_KEY = "insert into release.data_key_share (id, given_by, share) select id, $1, $2 from ledger.data_key";
   const refused = (code: string) => expect.objectContaining({ code });
 
   it.each<[string, (say: ReturnType<typeof speakers>) => Written[], string]>([
@@ -113,10 +115,13 @@ describe("Postgres' wall", () => {
         ["tabulate", "tabulate"],
         ["recount", "recount"],
         ["admin", "tabulate"],
-      ] as const)
+      ] as const) {
         await expect(as(role, SHARE, [1, 2, by, share])).rejects.toEqual(refused("SC002"));
+        await expect(as(role, DATA_KEY, [by, share])).rejects.toEqual(refused("SC002"));
+      }
       await as("admin", "set session_replication_role = 'replica'");
       await expect(as("admin", SHARE, [1, 2, "recount", share])).rejects.toEqual(refused("SC002"));
+      await expect(as("admin", DATA_KEY, ["recount", share])).rejects.toEqual(refused("SC002"));
     });
   });
 
@@ -124,8 +129,10 @@ describe("Postgres' wall", () => {
     await behind(ahead, closures, async (as) => {
       await as("admin", "alter table ledger.lift disable trigger wall");
       await as("admin", LIFT);
-      for (const by of ["tabulate", "recount"] as const)
+      for (const by of ["tabulate", "recount"] as const) {
         await expect(as(by, SHARE, [1, 2, by, share])).rejects.toEqual(refused("SC002"));
+        await expect(as(by, DATA_KEY, [by, share])).rejects.toEqual(refused("SC002"));
+      }
     });
   });
 
@@ -140,6 +147,17 @@ describe("Postgres' wall", () => {
         await as("tabulate", SHARE, [1, 2, "tabulate", share]);
         await as("recount", SHARE, [1, 2, "recount", share]);
         await expect(as("recount", SHARE, [1, 3, "recount", share])).rejects.toEqual(refused("23505"));
+        await expect(as("tabulate", DATA_KEY, ["recount", share])).rejects.toEqual(refused("SC004"));
+        await expect(as("recount", DATA_KEY, ["tabulate", share])).rejects.toEqual(refused("SC004"));
+        await as("tabulate", DATA_KEY, ["tabulate", share]);
+        await as("recount", DATA_KEY, ["recount", share]);
+        await expect(as("recount", DATA_KEY, ["recount", Buffer.alloc(32)])).rejects.toEqual(refused("23505"));
+        await expect(
+          as("recount", "insert into release.data_key_share (id, given_by, share) values ($1, 'recount', $2)", [
+            Buffer.alloc(16), // of no statement
+            share,
+          ]),
+        ).rejects.toEqual(refused("23503"));
       },
     );
   });
@@ -149,13 +167,21 @@ describe("Postgres' wall", () => {
       past,
       (say) => [...closures(say), ownStatement(liftStatement(past.sample, 1), say)],
       async (as) => {
-        for (const role of ["ledger", "release", "watch"] as const)
+        for (const role of ["ledger", "release", "watch"] as const) {
           await expect(as(role, SHARE, [1, 2, "tabulate", share])).rejects.toEqual(refused("42501"));
+          await expect(as(role, DATA_KEY, ["tabulate", share])).rejects.toEqual(refused("42501"));
+        }
+        for (const role of ["ledger", "watch"] as const)
+          await expect(as(role, "select from release.data_key_share")).rejects.toEqual(refused("42501"));
         await as("tabulate", SHARE, [1, 2, "tabulate", share]);
+        await as("tabulate", DATA_KEY, ["tabulate", share]);
         for (const sql of [
           "update release.key_share set share = sha256(share)",
           "delete from release.key_share",
           "truncate release.key_share",
+          "update release.data_key_share set share = sha256(share)",
+          "delete from release.data_key_share",
+          "truncate release.data_key_share",
         ]) {
           await expect(as("tabulate", sql)).rejects.toEqual(refused("42501"));
           await expect(as("admin", sql)).rejects.toEqual(refused("SC001"));
@@ -186,8 +212,10 @@ describe("Postgres' wall", () => {
           await expect(as(role, "update ledger.head set size = 99")).rejects.toEqual(refused("42501"));
         }
         for (const role of ["release", "watch"] as const)
-          for (const table of ["ledger.statement", "ledger.data_key", "tabulate.part", "recount.part"])
+          for (const table of ["tabulate.part", "recount.part"])
             await expect(as(role, `select from ${table}`)).rejects.toEqual(refused("42501"));
+        for (const table of ["ledger.statement", "ledger.data_key"])
+          await expect(as("watch", `select from ${table}`)).rejects.toEqual(refused("42501"));
       },
     );
   });

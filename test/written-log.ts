@@ -20,6 +20,8 @@ export interface WrittenLog {
   size(): number;
   /** One batch: one transaction, one checkpoint. Answers the index of its first entry. */
   append(...batch: Written[]): Promise<number>;
+  /** What is appended from now on is sealed with another data key. */
+  nextMinute(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -43,7 +45,7 @@ export async function openWrittenLog(url: string, sample: Sample): Promise<Writt
   const { register, bytes, signatures } = sample;
   const opened = await openLog(client, { register, bytes, signatures, key, keyring }, Date.parse(receivedAt(0)));
   let { frontier } = opened;
-  const dataKey = await dataKeyFor(sample);
+  let dataKey = await dataKeyFor(sample);
   return {
     size: () => frontier.size,
     async append(...batch) {
@@ -63,6 +65,9 @@ export async function openWrittenLog(url: string, sample: Sample): Promise<Writt
       await client.query("commit");
       frontier = next;
       return from;
+    },
+    async nextMinute() {
+      dataKey = await dataKeyFor(sample);
     },
     async close() {
       client.release();
@@ -118,7 +123,7 @@ async function insertFacts(db: PoolClient, { statement, verdict }: Written, inde
     const { polls: kind, state, constituency = null } = statement;
     await insertGateFact(db, { ...fact, kind, state, constituency, until });
   }
-  if (statement.type === "decision" && statement.decision !== "draw")
+  if (statement.type === "decision" && statement.decision !== "draw" && statement.decision !== "origin")
     await insertGateFact(db, { ...fact, kind: statement.decision, state: statement.about });
 }
 
@@ -145,6 +150,16 @@ export function speakers(sample: Sample) {
   return {
     tally: (unit = "AT-1", changes: Partial<Tally> = {}) =>
       signed({ type: "tally", ...common("AT", "AT-1"), tallies: [sampleTally(unit, changes)] }, "AT-1"),
+    tallyBy: (kids: string[], unit: string, changes: Partial<Tally> = {}) =>
+      signed({ type: "tally", ...common("AT", kids[0]!), tallies: [sampleTally(unit, changes)] }, ...kids),
+    declared: (declares: "final" | "official") =>
+      signed({ type: "declaration", ...common("AT", "AT-1"), declares }, "AT-1", "AT-2"),
+    revoked: (kid: string, since: string) =>
+      signed(
+        { type: "key", ...common("EU", "trustee-1"), change: "revoke", revokes: kid, since, reason: "stolen" },
+        "trustee-1",
+        "trustee-2",
+      ),
     closed: (state: string) =>
       signed({ type: "polls", ...common(state, office(state)[0]!), polls: "closed" }, ...office(state)),
     extended: (state: string, until: string) =>

@@ -40,9 +40,16 @@ it("every trigger is ENABLE ALWAYS", async () => {
   expect(rows.filter(({ enabled }) => enabled !== "A")).toEqual([]);
 });
 
-describe.each(["release.key_share", "tabulate.candidate", "recount.answer"])("%s only grows", (table) => {
+describe.each([
+  ["release.key_share", "number"],
+  ["release.data_key_share", "id"],
+  ["tabulate.candidate", "number"],
+  ["recount.answer", "number"],
+  ["ledger.cosignature", "size"],
+  ["ledger.origin", "index"],
+])("%s only grows", (table, column) => {
   it.each([
-    ["update", `update ${table} set number = number`],
+    ["update", `update ${table} set ${column} = ${column}`],
     ["delete", `delete from ${table}`],
     ["truncate", `truncate ${table}`],
   ])("and refuses %s", async (_, change) => {
@@ -64,8 +71,11 @@ describe("a share of a key, though a lift stands in the log", () => {
     "insert into ledger.lift (index) values (2)",
     "alter table ledger.lift enable always trigger wall",
   ];
-  const share =
+  const keyShare =
     "insert into release.key_share (number, size, given_by, share) values (1, 1, 'tabulate', sha256('share'))";
+  const dataKey = "insert into ledger.data_key (id, wrapped) values (substr(sha256('id'), 1, 16), '')";
+  const dataKeyShare = `insert into release.data_key_share (id, given_by, share)
+    select id, 'tabulate', sha256('share') from ledger.data_key`;
 
   it.each<[string, string, string | undefined]>([
     ["a state was extended beyond now before it", extended(1, "LU", "null", AHEAD), "SC002"],
@@ -73,6 +83,7 @@ describe("a share of a key, though a lift stands in the log", () => {
     ["an extension before it has passed", extended(1, "LU", "null", PASSED), undefined],
     ["an extension came after it", extended(3, "LU", "null", AHEAD), undefined],
   ])("when %s", async (_, fact, code) => {
-    expect(await refusal(entries, polls, fact, ...lifted, share)).toBe(code);
+    expect(await refusal(entries, polls, fact, ...lifted, keyShare)).toBe(code);
+    expect(await refusal(entries, polls, fact, ...lifted, dataKey, dataKeyShare)).toBe(code);
   });
 });

@@ -22,5 +22,7 @@ describe("a database without a log", () => {
       [Buffer.alloc(32)],
     );
     await expect(refused).rejects.toMatchObject({ code: "SC002" });
+    const dataKey = "insert into release.data_key_share (id, given_by, share) values ($1, 'tabulate', $2)";
+    await expect(harness.query(dataKey, [Buffer.alloc(16), Buffer.alloc(32)])).rejects.toMatchObject({ code: "SC002" });
   });
 });

@@ -64,6 +64,21 @@ grant select on ledger.checkpoint to scrutin_release;
 grant select on ledger.checkpoint to scrutin_tabulate;
 grant select on ledger.checkpoint to scrutin_watch;
 
+create table ledger.cosignature (
+  size bigint not null,
+  witness text not null,
+  line text not null,
+  cosigned_at timestamp with time zone not null default clock_timestamp(),
+  constraint cosignature_pkey PRIMARY KEY (size, witness),
+  constraint cosignature_size_fkey FOREIGN KEY (size) REFERENCES ledger.checkpoint(size)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.cosignature FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.cosignature to scrutin_ledger;
+grant select on ledger.cosignature to scrutin_release;
+grant select on ledger.cosignature to scrutin_watch;
+
 create table ledger.data_key (
   id bytea not null,
   wrapped bytea not null,
@@ -75,6 +90,7 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.data_key
 -- only_grows fires always
 grant insert, select on ledger.data_key to scrutin_ledger;
 grant select on ledger.data_key to scrutin_recount;
+grant select on ledger.data_key to scrutin_release;
 grant select on ledger.data_key to scrutin_tabulate;
 
 create table ledger.definition (
@@ -112,6 +128,7 @@ create table ledger.entry (
 );
 -- owner scrutin_owner
 CREATE UNIQUE INDEX entry_identity ON ledger.entry USING btree (key, sequence, payload);
+CREATE INDEX entry_type ON ledger.entry USING btree (type, index) WHERE (type = ANY (ARRAY['key'::text, 'decision'::text, 'lift'::text, 'release'::text]));
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.entry FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
 grant insert, select on ledger.entry to scrutin_ledger;
@@ -177,6 +194,23 @@ grant select on ledger.lift to scrutin_release;
 grant select on ledger.lift to scrutin_tabulate;
 grant select on ledger.lift to scrutin_watch;
 
+create table ledger.origin (
+  index bigint not null,
+  origin text not null,
+  statement bytea not null,
+  constraint origin_pkey PRIMARY KEY (index),
+  constraint origin_index_fkey FOREIGN KEY (index) REFERENCES ledger.entry(index),
+  constraint origin_origin_key UNIQUE (origin)
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.origin FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant insert, select on ledger.origin to scrutin_ledger;
+grant select on ledger.origin to scrutin_recount;
+grant select on ledger.origin to scrutin_release;
+grant select on ledger.origin to scrutin_tabulate;
+grant select on ledger.origin to scrutin_watch;
+
 create table ledger.poll (
   state text not null,
   constituency text not null,
@@ -209,6 +243,7 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.statemen
 -- only_grows fires always
 grant insert, select on ledger.statement to scrutin_ledger;
 grant select on ledger.statement to scrutin_recount;
+grant select on ledger.statement to scrutin_release;
 grant select on ledger.statement to scrutin_tabulate;
 
 create table recount."position" (
@@ -253,6 +288,25 @@ create table recount.part (
 );
 -- owner scrutin_owner
 grant insert, select, update on recount.part to scrutin_recount;
+
+create table release.data_key_share (
+  id bytea not null,
+  given_by text not null,
+  share bytea not null,
+  given_at timestamp with time zone not null default clock_timestamp(),
+  constraint data_key_share_pkey PRIMARY KEY (id, given_by),
+  constraint data_key_share_given_by_check CHECK ((given_by = ANY (ARRAY['tabulate'::text, 'recount'::text]))),
+  constraint data_key_share_id_fkey FOREIGN KEY (id) REFERENCES ledger.data_key(id),
+  constraint data_key_share_share_check CHECK ((length(share) = 32))
+);
+-- owner scrutin_owner
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON release.data_key_share FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+CREATE TRIGGER wall BEFORE INSERT ON release.data_key_share FOR EACH ROW EXECUTE FUNCTION release.wall();
+-- wall fires always
+grant insert, select on release.data_key_share to scrutin_recount;
+grant insert, select on release.data_key_share to scrutin_tabulate;
+grant select on release.data_key_share to scrutin_release;
 
 create table release.key_share (
   number bigint not null,

@@ -2,6 +2,7 @@ import type { Definition } from "../../shared/definition/schema.ts";
 import { committedDefinition, makeExercise } from "../elections/ep2024/exercise.ts";
 import { makeSecrets } from "./secrets.ts";
 import type { Exercise } from "./stack.ts";
+import { witnessesOf } from "./witnesses.ts";
 
 /**
  * An exercise of its own on the election of 2024: the same states, lists and rules, closings at real instants, and keys that
@@ -21,6 +22,7 @@ export async function makeNightExercise(options: {
     keys: base.keys.map((key) => ({ ...key, publicKey: publicKeys.get(key.id) ?? key.publicKey })),
     vault: { publicKey: secrets.vault.publicKey, recoveryKey: secrets.recovery.publicKey },
     origin: base.origin,
+    witnesses: witnessesOf(secrets.witnesses),
   });
   return { definition: { bytes, signatures, read: definition, hash }, secrets };
 }

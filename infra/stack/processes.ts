@@ -59,12 +59,14 @@ export type Order = {
   folder: string;
   say: Say;
   restart: boolean;
+  /** For a service that others know by its address; else it takes a free one the first time. */
+  port?: number;
 };
 
 /**
  * Starts a service and keeps it running. Its output goes to `<folder>/logs/<name>.log`. It is ready when it has
  * logged one JSON line with `"msg":"listening"` and `"url":"http://127.0.0.1:PORT"`; PORT is 0 in its environment
- * the first time, and afterwards the port that it had. Rejects, with the end of its log, when it exits with
+ * the first time (or `port`), and afterwards the port that it had. Rejects, with the end of its log, when it exits with
  * `EX_CONFIG` at its first start, when it is not ready in a minute, or dies again and again before it ever was.
  *
  * A service must not outlive us. We hold its standard input open and set SCRUTIN_PARENT=1: a service that sees it
@@ -117,7 +119,7 @@ class Supervisor {
     const { name, say, restart } = this.order;
     const attempts = restart ? FIRST_ATTEMPTS : 1;
     for (let attempt = 1; ; attempt++) {
-      const here = this.spawn(0);
+      const here = this.spawn(this.order.port ?? 0);
       const url = await this.readiness(here);
       if (typeof url === "string") {
         this.url = url;

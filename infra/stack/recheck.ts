@@ -6,9 +6,6 @@ import { count, startCount } from "../../shared/recount/count.ts";
 import { recountRelease } from "../../shared/recount/document.ts";
 import { applyEntry, createTabulation } from "../../shared/results/fold.ts";
 import { buildRelease, releaseBytes } from "../../shared/results/release.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
-import { importVerifyKey } from "../../shared/statement/ed25519.ts";
-import { decodeBase64url } from "../../shared/statement/jws.ts";
 import type { Parliament } from "./parliament.ts";
 import type { Exercise, Stack } from "./stack.ts";
 
@@ -20,9 +17,6 @@ export async function recheck(stack: Stack, exercise: Exercise, parliament: Parl
   const { latest, latestBytes } = parliament;
   if (latest === undefined || latestBytes === undefined) return "the Parliament holds no release";
   const { read: definition, hash } = exercise.definition;
-  const ledgerKey = definition.keys.find(({ role }) => role === "ledger");
-  const verifyKey = ledgerKey && importVerifyKey(decodeBase64url(ledgerKey.publicKey) ?? new Uint8Array());
-  if (verifyKey === undefined) throw new Error("the definition names no key of the ledger");
   const log = pino({ level: "silent" });
   const pool = openPool({ url: stack.database.adminUrl, service: "recheck", log });
   try {
@@ -30,9 +24,7 @@ export async function recheck(stack: Stack, exercise: Exercise, parliament: Parl
       pool,
       definitionHash: hash,
       vaultPrivateKey: exercise.secrets.vault.privateKey,
-      ledgerKey: verifyKey,
-      origin: definition.origin,
-      signers: signersOf(definition),
+      definition,
     });
     const tabulation = createTabulation(definition, hash);
     const recounted = startCount(definition, hash);

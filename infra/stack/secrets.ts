@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { nkeys } from "nats";
 import type { Definition, Key } from "../../shared/definition/schema.ts";
+import { WITNESS_NAMES, type WitnessFiles, writeWitnesses } from "./witnesses.ts";
 
 /** A key pair made for one exercise: the public half for the definition, the private one as a JWK with its `kid`. */
 export interface KeyPair {
@@ -19,6 +20,7 @@ export interface Secrets {
   keys: (KeyPair & { role: Key["role"] })[];
   vault: KeyPair;
   recovery: KeyPair;
+  witnesses: KeyPair[];
 }
 
 function pair(id: string, curve: "ed25519" | "x25519"): KeyPair {
@@ -36,6 +38,7 @@ export function makeSecrets(definition: Pick<Definition, "keys" | "authority">):
     keys: definition.keys.map(({ id, role }) => ({ ...pair(id, "ed25519"), role })),
     vault: pair("vault", "x25519"),
     recovery: pair("recovery", "x25519"),
+    witnesses: WITNESS_NAMES.map((name) => pair(name, "ed25519")),
   };
 }
 
@@ -51,6 +54,8 @@ export interface SecretFiles {
   /** Private key file of a service's signing key, by role. */
   service: Record<"ledger" | "tabulate" | "recount", string>;
   vault: string;
+  /** None in a folder that was kept before there were witnesses. */
+  witnesses?: WitnessFiles[];
 }
 
 /**
@@ -71,7 +76,7 @@ export async function writeSecrets(folder: string, secrets: Secrets): Promise<Se
   }
   const vault = join(services, "vault.json");
   await writeSecret(vault, `${JSON.stringify(secrets.vault.jwk, null, 2)}\n`);
-  return { people, service: files, vault };
+  return { people, service: files, vault, witnesses: await writeWitnesses(folder, secrets.witnesses) };
 }
 
 export const SERVICES = ["ledger", "ingest", "tabulate", "recount", "release", "watch"] as const;
@@ -82,7 +87,10 @@ export type ServiceName = (typeof SERVICES)[number];
  * updates or restores. Streams and the ledger's consumer are made by the stack before the services start.
  */
 export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: string[] }> = {
-  ingest: { publish: ["statement.*", "ledger.ask", "ledger.find"], subscribe: ["receipt.*"] },
+  ingest: {
+    publish: ["statement.*", "ledger.ask", "ledger.find", "ledger.keys"],
+    subscribe: ["receipt.*", "ledger.key"],
+  },
   ledger: {
     publish: [
       "$JS.API.CONSUMER.INFO.STATEMENTS.ledger",
@@ -91,11 +99,12 @@ export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: st
       "$JS.API.STREAM.MSG.GET.EVENTS",
       "receipt.*",
       "ledger.appended",
+      "ledger.key",
       "incident.raised",
       "clock.beat",
       "_INBOX.>",
     ],
-    subscribe: ["ledger.ask", "ledger.find"],
+    subscribe: ["ledger.ask", "ledger.find", "ledger.keys"],
   },
   tabulate: {
     publish: ["clock.beat", "incident.raised", "release.sealed", "$JS.API.STREAM.MSG.GET.EVENTS"],

@@ -21,6 +21,7 @@ import {
   writeSecret,
   writeSecrets,
 } from "./secrets.ts";
+import { startWitnesses, writeAddresses } from "./witnesses.ts";
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -50,6 +51,8 @@ export interface Stack {
   keysFolder: string;
   database: Database;
   services: ReadonlyMap<ServiceName, Child>;
+  /** Each would be run by somebody else; an exercise brings its own. */
+  witnesses: readonly Child[];
   /** Process ids, at this moment, of the servers that the stack itself runs. */
   servers: ReadonlyMap<"Postgres" | "NATS", () => number>;
   /** Ends every child, the last started first. */
@@ -129,7 +132,12 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
     SCRUTIN_KEY_FILE: files.secrets.service[name],
     SCRUTIN_VAULT_KEY_FILE: files.secrets.vault,
   });
-  const [ledger, ingest] = await Promise.all([start("ledger", vault("ledger")), start("ingest", {})]);
+  // Before the ledger: it asks them what they hold before it writes.
+  const { witnesses, addresses } = await bringUpWitnesses(options, files, parts);
+  const [ledger, ingest] = await Promise.all([
+    start("ledger", { ...vault("ledger"), SCRUTIN_WITNESSES: addresses }),
+    start("ingest", {}),
+  ]);
   const [tabulate, recount, release] = await Promise.all([
     start("tabulate", { ...vault("tabulate"), SCRUTIN_INGEST_URL: ingest }),
     start("recount", vault("recount")),
@@ -143,6 +151,7 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
     keysFolder: files.secrets.people,
     database,
     services,
+    witnesses,
     servers,
     stop: () => endAll(endings),
   };
@@ -248,6 +257,17 @@ async function bringUpBus(
   say(`NATS is up on port ${server.port}`);
   await prepareStreams(server.url, users.find((user) => user.name === "stack")?.file, false);
   return { url: server.url, users };
+}
+
+async function bringUpWitnesses(
+  { folder, say }: StackOptions,
+  { definition, secrets: { witnesses: files = [] } }: { definition: string; secrets: SecretFiles },
+  { endings }: Parts,
+): Promise<{ witnesses: Child[]; addresses: string }> {
+  const read = JSON.parse(await readFile(definition, "utf8")) as Definition;
+  const started = (child: Child) => void endings.push(() => child.stop());
+  const witnesses = await startWitnesses(files, read, { folder, say, started });
+  return { witnesses, addresses: await writeAddresses(folder, files, witnesses) };
 }
 
 async function openBus(url: string, seedFile?: string): Promise<NatsConnection> {

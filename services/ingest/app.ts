@@ -1,12 +1,13 @@
 import type { Context, Hono } from "hono";
 import type { Logger } from "pino";
+import { addressName, type Buckets, type Room } from "../../shared/platform/bounds.ts";
 import { createApp, type Env, Problem, readBody, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
 import { answerOf } from "./answer.ts";
 import type { Bus } from "./bus.ts";
 import { type Authentic, admit, charge, type Door } from "./door.ts";
-import { addressName, type Buckets, DEFAULT_WAIT_S, MAX_WAIT_S, type Room } from "./limits.ts";
+import { DEFAULT_WAIT_S, MAX_WAIT_S } from "./limits.ts";
 
 export interface IngestDeps {
   log: Logger;
@@ -77,11 +78,18 @@ async function take(c: Context<Env>, { door, addresses, room, bus }: Inside): Pr
   const held = room.hold(address);
   try {
     const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES, held.grow), address);
-    const receipt = await bus.carry(authentic, wait_s * 1000);
+    const receipt = authentic.ended ? await recall(bus, authentic) : await bus.carry(authentic, wait_s * 1000);
     return receipt === undefined ? received(c, authentic) : c.json(answerOf(authentic.sha256, receipt), 201);
   } finally {
     held.release();
   }
+}
+
+/** A key that has ended may still ask for the receipts of what it sent, its own rotation among it. */
+async function recall(bus: Bus, authentic: Authentic): Promise<string> {
+  const receipt = await bus.recall(authentic);
+  if (receipt === undefined) throw new Problem("key.ended");
+  return receipt;
 }
 
 function received(c: Context<Env>, { sha256 }: Authentic): Response {

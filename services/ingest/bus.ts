@@ -17,6 +17,8 @@ export interface Bus {
    * way. Throws a Problem when the stream did not take it.
    */
   carry(authentic: Authentic, wait_ms: number): Promise<string | undefined>;
+  /** The receipt of a statement that is in the log; undefined if it is not. Throws a Problem when nobody answers. */
+  recall(authentic: Authentic): Promise<string | undefined>;
   /** The index of a statement in the log, by the SHA-256 of its bytes; undefined if it is not there. Public knowledge. */
   find(sha256: string): Promise<number | undefined>;
   /** True if NATS answers. */
@@ -47,29 +49,31 @@ export function createBus(opts: { nc: NatsConnection; sealer: Sealer; now(): num
       else deliver(msg, { sealer, waiters, log });
     },
   });
+  const wrap = async ({ sha256, bytes }: Authentic): Promise<Sealed> => {
+    const key = await sealer.current(now());
+    return { key, sha256, sealed: seal(key.key, "statement", sha256, bytes), head: headersOf(key, sha256, reply) };
+  };
   return {
     async carry(authentic, wait_ms) {
-      const key = await sealer.current(now());
-      const sealed = seal(key.key, "statement", authentic.sha256, authentic.bytes);
-      const head = headersOf(key, authentic.sha256, reply);
+      const sealed = await wrap(authentic);
       const deadline = performance.now() + wait_ms;
       // Before the statement is sent: its receipt may be faster than the acknowledgement.
       const waiter = expect(waiters, authentic.sha256);
       try {
-        const duplicate = await publish(stream, authentic, sealed, head, log);
-        const ask = async () => {
-          const answer = await request(nc, SUBJECTS.ask, sealed, head, log);
-          return answer?.headers?.get("Scrutin-Status") === "known"
-            ? openReceipt(key, authentic.sha256, answer.data)
-            : undefined;
-        };
+        const duplicate = await publish(stream, authentic, sealed, log);
+        const ask = async () => (await askReceipt(nc, sealed, log))?.receipt;
         return await waiter.until({ deadline, ask, first_ms: duplicate ? 0 : ASK_OVERDUE_MS });
       } finally {
         waiter.done();
       }
     },
+    async recall(authentic) {
+      const answer = await askReceipt(nc, await wrap(authentic), log);
+      if (answer === undefined) throw new Problem("service.unavailable", { retryAfterSeconds: RETRY_AFTER_S });
+      return answer.receipt;
+    },
     async find(sha256) {
-      const answer = await request(nc, "ledger.find", Buffer.from(sha256, "ascii"), undefined, log);
+      const answer = await request(nc, SUBJECTS.find, Buffer.from(sha256, "ascii"), undefined, log);
       if (answer === undefined) throw new Problem("service.unavailable", { retryAfterSeconds: RETRY_AFTER_S });
       return answer.json<{ index?: number }>().index;
     },
@@ -88,6 +92,14 @@ export function createBus(opts: { nc: NatsConnection; sealer: Sealer; now(): num
   };
 }
 
+/** A statement as it travels. */
+interface Sealed {
+  key: DataKey;
+  sha256: string;
+  sealed: Uint8Array;
+  head: MsgHdrs;
+}
+
 function headersOf(key: DataKey, sha256: string, reply: string): MsgHdrs {
   const head = headers();
   head.set("Nats-Msg-Id", sha256);
@@ -101,8 +113,7 @@ function headersOf(key: DataKey, sha256: string, reply: string): MsgHdrs {
 async function publish(
   stream: JetStreamClient,
   { statement, sha256 }: Authentic,
-  sealed: Uint8Array,
-  head: MsgHdrs,
+  { sealed, head }: Sealed,
   log: Logger,
 ): Promise<boolean> {
   try {
@@ -131,6 +142,17 @@ async function request(
     log.warn({ err: error, subject }, "the ledger did not answer");
     return undefined;
   }
+}
+
+/** The ledger's answer about these bytes, with the receipt if they are in the log; undefined when nobody answers. */
+async function askReceipt(
+  nc: NatsConnection,
+  { key, sha256, sealed, head }: Sealed,
+  log: Logger,
+): Promise<{ receipt?: string } | undefined> {
+  const answer = await request(nc, SUBJECTS.ask, sealed, head, log);
+  if (answer === undefined) return undefined;
+  return answer.headers?.get("Scrutin-Status") === "known" ? { receipt: openReceipt(key, sha256, answer.data) } : {};
 }
 
 function openReceipt(key: DataKey, sha256: string, sealed: Uint8Array): string {

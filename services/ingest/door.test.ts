@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../../shared/definition/sample.ts";
+import {
+  newSampleKey,
+  sampleCommon,
+  sampleDefinition,
+  sampleTally,
+  signSample,
+} from "../../shared/definition/sample.ts";
+import { createKeyBook } from "../../shared/ledger/keys.ts";
+import { createBuckets, createRoom } from "../../shared/platform/bounds.ts";
 import type { Problem } from "../../shared/platform/http.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
+import type { Statement } from "../../shared/statement/types.ts";
 import { waitOf } from "./app.ts";
 import { admit, type Door } from "./door.ts";
-import { createBuckets, createRecent, createRoom } from "./limits.ts";
+import { createRecent } from "./limits.ts";
 
 const sample = sampleDefinition();
 
@@ -25,7 +33,7 @@ function forged(sequence: number): Uint8Array {
 
 function doorWith(changes: Partial<Door> = {}): Door {
   return {
-    signers: signersOf(sample.definition),
+    signers: createKeyBook(sample.definition),
     signaturesRequired: (state) => sample.register.state(state)?.signaturesRequired ?? 1,
     charged: createRecent(),
     claims: createBuckets({ perSecond: 1, burst: 20 }),
@@ -80,6 +88,39 @@ describe("the door's limits", () => {
     for (let n = 0; n < 20; n++) expect(await codeOf(door, unknown(n), "192.0.2.1")).toBe("key.unknown");
     expect(await codeOf(door, unknown(20), "192.0.2.1")).toBe("rate.exceeded");
     expect(door.claims.size).toBe(1);
+  });
+
+  it("newcomers spend the shares of those who sign for them, whatever they call themselves", async () => {
+    const own = sampleDefinition();
+    const door = doorWith({ claims: createBuckets({ perSecond: 1, burst: 100 }) });
+    const enrolment = (sequence: number, id: string) => {
+      const keys = new Map(own.keys).set(id, { ...newSampleKey(own, `new-${sequence}`), id });
+      const publicKey = keys.get(id)?.jwk.x ?? "";
+      const key = { id, publicKey, state: "AT", official: "Clara" };
+      const statement: Statement = { type: "key", ...sampleCommon(own, "EU", sequence), change: "enrol", key };
+      return signSample({ ...own, keys }, statement, "trustee-1", "trustee-2", id);
+    };
+    for (let n = 1; n <= 4; n++) expect(await codeOf(door, enrolment(n, `AT-9${n}`), "192.0.2.1")).toBe("admitted");
+    expect(await codeOf(door, enrolment(5, "AT-2"), "192.0.2.1")).toBe("admitted");
+    expect(await codeOf(door, enrolment(6, "AT-96"), "192.0.2.1")).toBe("rate.exceeded");
+    expect(door.keys.size).toBe(2);
+    expect(door.claims.size).toBe(4); // the trustees, AT-2, and one for all that are unknown
+    for (let n = 0; n < 5; n++) expect(await codeOf(door, tally(n + 1, "AT-2"), "192.0.2.2")).toBe("admitted");
+  });
+
+  it("a forged envelope charges nobody, and leaves the true one to be charged", async () => {
+    const door = doorWith();
+    expect(await codeOf(door, forged(1), "192.0.2.1")).toBe("signature.invalid");
+    expect(door.keys.size).toBe(0);
+    for (let n = 0; n < 5; n++) expect(await codeOf(door, tally(n + 1), "192.0.2.1")).toBe("admitted");
+    expect(await codeOf(door, tally(6), "192.0.2.1")).toBe("rate.exceeded");
+  });
+
+  it("what a key has signed is charged to it, though it is no statement", async () => {
+    const door = doorWith();
+    const junk = (n: number) => signSample(sample, Buffer.from(JSON.stringify({ type: "joke", n })), "AT-1");
+    for (let n = 0; n < 5; n++) expect(await codeOf(door, junk(n), "192.0.2.1")).toBe("statement.malformed");
+    expect(await codeOf(door, junk(6), "192.0.2.1")).toBe("rate.exceeded");
   });
 
   it("beyond what may be verified at once it says so at once", async () => {

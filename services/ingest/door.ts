@@ -1,16 +1,13 @@
 import { createHash } from "node:crypto";
+import { isOriginDecision } from "../../shared/ledger/authority.ts";
+import { hasEndedSigner } from "../../shared/ledger/key-rules.ts";
+import type { KeyBook } from "../../shared/ledger/keys.ts";
+import type { Buckets, Room } from "../../shared/platform/bounds.ts";
 import { Problem } from "../../shared/platform/http.ts";
-import {
-  claimedSigners,
-  refusalOf,
-  type Signer,
-  signaturesHold,
-  tooFewSigned,
-} from "../../shared/statement/authentic.ts";
+import { type Authenticity, authenticate, refusalOf, tooFewSigned } from "../../shared/statement/authentic.ts";
 import { type Envelope, openEnvelope } from "../../shared/statement/jws.ts";
-import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
-import type { Buckets, Recent, Room } from "./limits.ts";
+import type { Recent } from "./limits.ts";
 
 /** A statement that is well formed and authentic. */
 export interface Authentic {
@@ -18,10 +15,13 @@ export interface Authentic {
   /** SHA-256 of the bytes, hex. */
   sha256: string;
   statement: Statement;
+  /** One of its keys has been replaced or revoked: nothing new is taken from it. */
+  ended: boolean;
 }
 
 export interface Door {
-  signers: ReadonlyMap<string, Signer>;
+  /** The keys of the log, as far as this door knows them. */
+  signers: KeyBook;
   /** How many officials of a state must sign. */
   signaturesRequired(state: string): number;
   /** By address and claimed key: charged before any signature is checked. */
@@ -49,23 +49,17 @@ export async function admit(door: Door, bytes: Uint8Array, address: string): Pro
   if (opened.kind === "refused") throw new Problem(opened.code);
   const { envelope } = opened;
   chargeClaims(door, envelope, address);
-  const claimed = claimedSigners(envelope, door.signers);
-  if (claimed === undefined) throw new Problem("key.unknown");
-  await verify(door, envelope, claimed);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  // Once for each payload: whoever sends another's bytes again spends the own share, not the key's.
-  const payload = createHash("sha256").update(envelope.payload).digest("hex");
-  if (!door.charged.has(payload)) for (const { key } of claimed) charge(door.keys.take(key.id, door.now()));
-  door.charged.add(payload);
-  // Only now: what nobody signed for is not worth parsing.
-  const read = readStatement(envelope.payload);
-  if (read.kind === "refused") throw new Problem(read.code, { detail: read.detail });
-  const { statement } = read;
-  const keys = claimed.map(({ key }) => key);
+  const authenticity = await verify(door, envelope);
+  chargeKeys(door, envelope, authenticity);
+  if (authenticity.kind === "refused") throw new Problem(authenticity.code, { detail: authenticity.detail });
+  const { statement, signers } = authenticity;
+  const keys = signers.map(({ key }) => key);
   const refusal = refusalOf(statement, keys);
   if (refusal !== undefined) throw new Problem(refusal);
   if (tooFewSigned(statement, keys, door.signaturesRequired(statement.state))) throw new Problem("signatures.missing");
-  return { bytes, sha256, statement };
+  if (isOriginDecision(statement)) throw new Problem("decision.origin-at-start");
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { bytes, sha256, statement, ended: hasEndedSigner(door.signers, statement, keys) };
 }
 
 /** A forger who floods under another's key id spends the share of the own address, never the key's. */
@@ -77,16 +71,27 @@ function chargeClaims(door: Door, envelope: Envelope, address: string): void {
   }
 }
 
+/** Once for each payload: whoever sends another's bytes again spends the own share, not the key's. */
+function chargeKeys(door: Door, envelope: Envelope, authenticity: Authenticity): void {
+  const held = authenticity.kind === "authentic" ? authenticity.signers : authenticity.held;
+  if (held.length === 0) return;
+  const payload = createHash("sha256").update(envelope.payload).digest("hex");
+  // A newcomer has no share yet, whatever it calls itself: who makes keys up spends the shares of those who sign for them.
+  const known = held.filter((signer) => door.signers.get(signer.key.id) === signer);
+  if (!door.charged.has(payload)) for (const { key } of known) charge(door.keys.take(key.id, door.now()));
+  door.charged.add(payload);
+}
+
 export function charge(retryAfterSeconds: number | undefined): void {
   if (retryAfterSeconds !== undefined) throw new Problem("rate.exceeded", { retryAfterSeconds });
 }
 
-async function verify(door: Door, envelope: Envelope, claimed: Signer[]): Promise<void> {
-  const done = door.verifying.take("", claimed.length);
+async function verify(door: Door, envelope: Envelope): Promise<Authenticity> {
+  const done = door.verifying.take("", envelope.signatures.length);
   if (done === undefined) throw new Problem("service.busy", { retryAfterSeconds: BUSY_RETRY_S });
   const start = performance.now();
   try {
-    if (!(await signaturesHold(envelope, claimed))) throw new Problem("signature.invalid");
+    return await authenticate(envelope, door.signers);
   } finally {
     done();
     door.verified((performance.now() - start) / 1000);

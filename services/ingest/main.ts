@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { createBuckets, createRoom, type Rate } from "../../shared/platform/bounds.ts";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
   HOST,
@@ -15,20 +16,17 @@ import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { openNats } from "../../shared/platform/nats.ts";
 import { createSealer } from "../../shared/platform/seal.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
 import { buildApp } from "./app.ts";
 import { createBus } from "./bus.ts";
+import { followKeys } from "./keys.ts";
 import {
   ADDRESS_RATE,
   CLAIM_RATE,
-  createBuckets,
   createRecent,
-  createRoom,
   KEY_RATE,
   MAX_BYTES_IN_HAND,
   MAX_BYTES_PER_ADDRESS,
   MAX_VERIFYING,
-  type Rate,
 } from "./limits.ts";
 
 const rate = (fallback: Rate) =>
@@ -61,11 +59,13 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
 
   const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = definition.vault;
   const sealer = createSealer({ definition: hash, vaultPublicKey, recoveryPublicKey });
+  const keys = await followKeys({ nc, register, log, fail });
+  onStop(keys.stop);
   const app = buildApp({
     log,
     metrics,
     door: {
-      signers: signersOf(definition),
+      signers: keys.book,
       signaturesRequired: (state) => register.state(state)?.signaturesRequired ?? 1,
       claims: createBuckets(config.INGEST_RATE_CLAIM),
       keys: createBuckets(config.INGEST_RATE_KEY),

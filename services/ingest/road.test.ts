@@ -200,7 +200,9 @@ describe("a flood", () => {
     expect(limited).toHaveLength(15);
     expect(limited.every(({ body, retryAfter }) => body.code === "rate.exceeded" && retryAfter > 0)).toBe(true);
     for (let n = 0; n < 5; n++) expect((await post(ingest.url, tally(), {}, "127.0.0.2")).status).toBe(201);
-    expect((await post(ingest.url, tally(), {}, "127.0.0.3")).status).toBe(429);
+    // Its share grows by one a second: of many at once some are too many.
+    const more = await Promise.all(Array.from({ length: 15 }, () => post(ingest.url, tally(), {}, "127.0.0.3")));
+    expect(more.map(({ status }) => status)).toContain(429);
   });
 
   it("from one address is cut before anything is read", async () => {

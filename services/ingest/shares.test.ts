@@ -1,14 +1,15 @@
 import type { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../../shared/definition/sample.ts";
+import { createKeyBook } from "../../shared/ledger/keys.ts";
+import { createBuckets, createRoom, type Rate } from "../../shared/platform/bounds.ts";
 import type { Env } from "../../shared/platform/http.ts";
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
 import { buildApp, type IngestDeps } from "./app.ts";
 import type { Bus } from "./bus.ts";
-import { createBuckets, createRecent, createRoom, type Rate } from "./limits.ts";
+import { createRecent } from "./limits.ts";
 
 /**
  * What one sender may use of the door, whether it sends or asks; what it holds comes back whatever became of it. Without a socket
@@ -29,7 +30,7 @@ function doorWith(changes: { addresses?: Rate; claims?: Rate; bytes?: [number, n
     addresses: createBuckets(changes.addresses ?? PLENTY),
     room,
     door: {
-      signers: signersOf(sample.definition),
+      signers: createKeyBook(sample.definition),
       signaturesRequired: (state) => sample.register.state(state)?.signaturesRequired ?? 1,
       charged: createRecent(),
       claims: createBuckets(changes.claims ?? PLENTY),
@@ -39,6 +40,7 @@ function doorWith(changes: { addresses?: Rate; claims?: Rate; bytes?: [number, n
     },
     bus: {
       carry: changes.carry ?? (async () => undefined),
+      recall: async () => undefined,
       find: async () => 7,
       well: async () => true,
       waiting: () => 0,

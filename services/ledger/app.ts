@@ -9,12 +9,14 @@ export interface LedgerDeps {
   metrics: Metrics;
   role(): Role;
   size(): number;
+  /** Why nothing will be written until a person has looked; undefined while that is not so. */
+  stopped(): string | undefined;
   postgres(): Promise<boolean>;
   nats(): Promise<boolean>;
 }
 
 /** Health only: the ledger is spoken to by the bus. A standby is well, and not ready. */
-export function buildApp({ log, metrics, role, size, postgres, nats }: LedgerDeps): Hono<Env> {
+export function buildApp({ log, metrics, role, size, stopped, postgres, nats }: LedgerDeps): Hono<Env> {
   return createApp({
     service: "ledger",
     log,
@@ -23,6 +25,6 @@ export function buildApp({ log, metrics, role, size, postgres, nats }: LedgerDep
       const checks = { postgres: await postgres(), nats: await nats(), writer: role() === "writer" };
       return { ok: Object.values(checks).every(Boolean), checks };
     },
-    readyDetail: () => ({ role: role(), size: size() }),
+    readyDetail: () => ({ role: role(), size: size(), stopped: stopped() }),
   });
 }

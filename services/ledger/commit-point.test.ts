@@ -7,6 +7,7 @@ import { STREAMS } from "../../shared/platform/nats.ts";
 import type { DataKey } from "../../shared/platform/seal.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { buildSequencer, collectReceipts, dataKeyFor, eventually, sealedFor } from "../../test/ledger.ts";
+import { startWaywardWitness, type WaywardWitness } from "../../test/wayward-witness.ts";
 import { replySubject } from "./delivery.ts";
 import { type Inbox, openInbox } from "./inbox.ts";
 import { openLog } from "./rebuild.ts";
@@ -15,12 +16,13 @@ import { append, sqlState } from "./store.ts";
 
 /**
  * What has left the process when it ends at the commit point: nothing. The stream still holds the statement, nobody has a receipt,
- * and whoever writes next gets the statement again.
+ * whoever writes next gets the statement again, and no witness has seen the head that was signed.
  */
 
 let harness: Harness;
 let bus: NatsConnection;
 let key: DataKey;
+let witness: WaywardWitness;
 let sequence = 0;
 let nc: NatsConnection;
 let built: ReturnType<typeof buildSequencer>;
@@ -31,12 +33,16 @@ beforeAll(async () => {
   harness = await startHarness();
   bus = await harness.nats("stack");
   key = await dataKeyFor(harness.sample);
+  witness = await startWaywardWitness(harness.sample, "witness.example/1");
 });
-afterAll(() => harness.close());
+afterAll(async () => {
+  await witness.close();
+  await harness.close();
+});
 
 beforeEach(async () => {
   nc = await harness.nats("ledger");
-  built = buildSequencer(harness, nc);
+  built = buildSequencer(harness, nc, { witnesses: [witness.remote] });
   session = await built.sessions.connect();
   inbox = openInbox(nc, built.seq.log);
 });
@@ -44,6 +50,7 @@ afterEach(async () => {
   inbox.stop();
   await inbox.giveBack([]);
   session.release(true);
+  await built.seq.cosigner.stop();
   await Promise.all([built.sessions.end(), built.pool.end()]);
 });
 
@@ -69,7 +76,7 @@ async function publishTally(): Promise<{ number: number; receipts: ReturnType<ty
 async function deliveries() {
   const messages = await inbox.take(5_000);
   expect(messages).toHaveLength(1);
-  return { messages, delivered: await openAll(built.seq, messages) };
+  return { messages, ...(await openAll(built.seq, messages)) };
 }
 const open = () => openLog(session, built.seq.identity, built.seq.now());
 const entriesOf = async (number: number) =>
@@ -108,6 +115,11 @@ describe("a process that ends at the commit point", () => {
     await eventually(() => receipts.size === 1);
     await eventually(async () => (await inStream()) === 0);
     expect(await entriesOf(number)).toBe(1);
+    await eventually(
+      async () => (await harness.query("select from ledger.cosignature where size = $1", [number + 1])).length === 1,
+    );
+    const notes = (await harness.query<{ note: string }>("select note from ledger.checkpoint")).map(({ note }) => note);
+    for (const body of witness.sent) expect(notes).toContain(body.slice(body.indexOf("\n\n") + 2));
   });
 });
 

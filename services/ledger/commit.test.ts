@@ -15,10 +15,11 @@ import {
   runLedger,
   sealedFor,
 } from "../../test/ledger.ts";
+import { startWaywardWitness, type WaywardWitness } from "../../test/wayward-witness.ts";
 
 /**
  * COMMIT fails in two ways: nothing is in the database, or everything is and nobody was told. In both every statement must be
- * in the log once, with one receipt.
+ * in the log once, with one receipt. A witness is shown neither head before it is certain that it is in the database.
  */
 
 let harness: Harness;
@@ -26,6 +27,10 @@ let bus: NatsConnection;
 let key: DataKey;
 let proxy: Awaited<ReturnType<typeof cuttingProxy>>;
 let ledger: LedgerHere;
+let witness: WaywardWitness;
+/** Checkpoints that the ledger has signed, and those that a witness was sent before they were in the database. */
+let signed: string[];
+let tooEarly: string[];
 let sequence = 0;
 
 beforeAll(async () => {
@@ -33,12 +38,38 @@ beforeAll(async () => {
   bus = await harness.nats("stack");
   key = await dataKeyFor(harness.sample);
   proxy = await cuttingProxy(harness.databaseUrl("ledger"));
-  ledger = await runLedger(harness, { databaseUrl: proxy.url });
-  await eventually(() => ledger.writer.role() === "writer");
+  witness = await startWaywardWitness(harness.sample, "witness.example/1");
+  signed = [];
+  tooEarly = [];
+  witness.instead = async (_, body) => {
+    const text = textOf(body);
+    if (text !== undefined && !(await isCommitted(text))) tooEarly.push(text);
+    return undefined;
+  };
+  await startLedger();
 });
+
+async function startLedger(): Promise<void> {
+  ledger = await runLedger(harness, { databaseUrl: proxy.url, witnesses: [witness.remote], headMs: 0 });
+  const { key: own } = ledger.seq.identity;
+  const { sign } = own;
+  own.sign = (bytes) => {
+    const text = Buffer.from(bytes).toString("utf8");
+    if (text.startsWith(`${harness.sample.definition.origin}\n`)) signed.push(text);
+    return sign(bytes);
+  };
+  await eventually(() => ledger.writer.role() === "writer");
+}
+
+/** The checkpoint's text in a request to a witness. */
+const textOf = (body: string) => /\n\n(.*\n)\n— /s.exec(body)?.[1];
+
+const isCommitted = async (text: string) =>
+  (await harness.query("select from ledger.checkpoint where starts_with(note, $1)", [`${text}\n`])).length === 1;
 
 afterAll(async () => {
   await ledger.stop();
+  await witness.close();
   await proxy.close();
   await harness.close();
 });
@@ -80,6 +111,7 @@ describe("a COMMIT that fails", () => {
       const receipts = collectReceipts(bus, reply, key);
       const tallies = [nextTally(), nextTally(), nextTally()];
       const cuts = proxy.cuts();
+      const before = signed.length;
       proxy.cutNext(where);
       for (const tally of tallies) await publish(tally, reply);
       await eventually(() => tallies.every(({ sha256 }) => receipts.has(sha256)));
@@ -91,6 +123,16 @@ describe("a COMMIT that fails", () => {
         expect(receipt).toMatchObject({ verdict: "accepted", entry: { statement: sha256, sequence: number } });
       }
       await headMatches();
+      const heads = signed.slice(before);
+      const kept = await Promise.all(heads.map(isCommitted));
+      // Cut before COMMIT, a signed head is lost for good; after it, none is, and no statement is signed for twice.
+      if (where === "before-commit") expect(kept).toContain(false);
+      else expect(kept).not.toContain(false);
+      const last = heads.at(-1);
+      await eventually(() => witness.sent.some((body) => textOf(body) === last));
+      expect(tooEarly).toEqual([]);
+      const lost = new Set(heads.filter((_, n) => !kept[n]));
+      expect(witness.sent.map(textOf).filter((text) => text !== undefined && lost.has(text))).toEqual([]);
     },
   );
 
@@ -111,8 +153,7 @@ describe("a COMMIT that fails", () => {
   it("is survived by a restart of the ledger: it reads the whole log and goes on", async () => {
     await ledger.stop();
     const before = ledger.writer.size();
-    ledger = await runLedger(harness, { databaseUrl: proxy.url });
-    await eventually(() => ledger.writer.role() === "writer");
+    await startLedger();
     expect(ledger.writer.size()).toBe(before);
     const reply = `receipt.${randomBytes(8).toString("hex")}`;
     const receipts = collectReceipts(bus, reply, key);

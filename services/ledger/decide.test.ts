@@ -7,6 +7,7 @@ import {
   sampleTally,
   signSample,
 } from "../../shared/definition/sample.ts";
+import { createGaps } from "../../shared/ledger/gaps.ts";
 import { createFrontier, emptyRoot } from "../../shared/ledger/merkle.ts";
 import { createLedgerState } from "../../shared/ledger/state.ts";
 import { createKeyring, type DataKey } from "../../shared/platform/seal.ts";
@@ -15,7 +16,6 @@ import type { Statement } from "../../shared/statement/types.ts";
 import { dataKeyFor, sealedFor } from "../../test/ledger.ts";
 import { type Circumstances, decide, gateFactsOf, type OpenLog } from "./decide.ts";
 import { type Authentic, openDelivery } from "./delivery.ts";
-import { createGaps } from "./gaps.ts";
 import type { UsedSequence } from "./store.ts";
 
 /** What becomes of a batch, decided without a database: what the log knows already is an argument. */
@@ -71,6 +71,17 @@ const codesOf = (decision: ReturnType<typeof decide>) =>
   decision.drafts.map(({ judgement }) => judgement.findings.map(({ code }) => code));
 
 describe("a batch", () => {
+  it("a signature holds under the log's own key, whatever the opener took for it", async () => {
+    const { keys } = openLog().state;
+    const kept = await tally(1);
+    const impostor = { ...kept, signers: [{ ...kept.signers[0], publicKey: keys.get("AT-2")?.key.publicKey ?? "" }] };
+    const unknown = { ...kept, signers: [{ ...kept.signers[0], id: "AT-9" }] };
+    const batch = [impostor as Authentic, unknown as Authentic, kept];
+    const decision = decide(openLog(), batch, [], at);
+    expect(decision.forged).toEqual(batch.slice(0, 2));
+    expect(codesOf(decision)).toEqual([[]]);
+  });
+
   it("a payload that the log has, or an earlier one of the batch is, is a retry of that one", async () => {
     const [one, two] = [await tally(1), await tally(2)];
     const decision = decide(openLog(), [one, two, two], [usedBy(one, 41)], at);

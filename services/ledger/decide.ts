@@ -1,15 +1,16 @@
 import type { Register } from "../../shared/definition/register.ts";
 import type { ClockReadings } from "../../shared/embargo/gate.ts";
+import { type HeadBefore, isOriginDecision } from "../../shared/ledger/authority.ts";
 import { canonical, commitJudgement, type Entry, type Judgement, type Verdict } from "../../shared/ledger/entry.ts";
+import type { Gaps } from "../../shared/ledger/gaps.ts";
 import { judge } from "../../shared/ledger/judge.ts";
 import { appendLeaf, cloneFrontier, type Frontier, leafHash } from "../../shared/ledger/merkle.ts";
 import { applyAccepted, type LedgerState } from "../../shared/ledger/state.ts";
 import { seal } from "../../shared/platform/seal.ts";
-import { speaksFor } from "../../shared/statement/authentic.ts";
+import { isNewcomer, speaksFor } from "../../shared/statement/authentic.ts";
 import { OPEN_TYPES, type Statement } from "../../shared/statement/types.ts";
 import type { Authentic } from "./delivery.ts";
-import type { Gaps } from "./gaps.ts";
-import type { EntryRow, GateFact, UsedSequence } from "./store.ts";
+import type { EntryRow, GateFact, OriginRow, UsedSequence } from "./store.ts";
 
 /** What the writer knows of the log; thrown away whenever it is not certain that the database says the same. */
 export interface OpenLog {
@@ -38,7 +39,7 @@ export interface Decision {
   drafts: Draft[];
   /** Statements that the log holds already, or an earlier one of this batch is: by the index of the first. */
   retries: { authentic: Authentic; index: number }[];
-  /** Authentic, but sealed with a key whose id is another's. */
+  /** Authentic, but sealed with a key whose id is another's, or signed with a key that is another one at this place of the log. */
   forged: Authentic[];
   /** What comes after a lift that may be granted: it is decided when the lift is written. */
   rest: Authentic[];
@@ -50,6 +51,8 @@ export interface Circumstances {
   received: number;
   /** Read when there is a lift to judge. */
   clocks: ClockReadings | undefined;
+  /** The head that is written on; given only where an origin may be opened. */
+  head?: HeadBefore;
   /** 32 random bytes each time. */
   salt(): Uint8Array;
 }
@@ -81,7 +84,7 @@ export function decide(
       decision.retries.push({ authentic, index: first.index });
       continue;
     }
-    if (!ownsKeyId(log, decision.drafts, authentic)) {
+    if (!ownsKeyId(log, decision.drafts, authentic) || !hasKnownSigners(log, authentic)) {
       decision.forged.push(authentic);
       continue;
     }
@@ -96,6 +99,7 @@ export function decide(
       equivocates,
       targetUsed: statement.type === "void" && isTaken(slot(signers[0].id, statement.voids)),
       clocks: isLift ? at.clocks : undefined,
+      head: at.head,
     };
     const verdict = judge(log.state, input, at.register.hash);
     const draft = draftOf(log.frontier.size + decision.drafts.length, authentic, verdict, equivocates, at);
@@ -103,7 +107,7 @@ export function decide(
     note(name, { index: draft.entry.index, payload, takesSequence: draft.takesSequence });
     if (verdict.verdict === "quarantined") continue;
     if (isLift) return { ...decision, rest: batch.slice(n + 1) };
-    applyAccepted(log.state, statement, signers[0].id);
+    applyAccepted(log.state, statement, draft.entry);
   }
   return decision;
 }
@@ -119,6 +123,14 @@ function ownsKeyId(log: OpenLog, drafts: readonly Draft[], { dataKey }: Authenti
     log.dataKeys.get(dataKey.id.toString("hex")) ??
     drafts.find((draft) => draft.authentic.dataKey.id.equals(dataKey.id))?.authentic.dataKey.wrapped;
   return known === undefined || known.equals(dataKey.wrapped);
+}
+
+/**
+ * It was opened with keys that were read from the database by themselves. Here are those of the log, hashed and folded: whoever reads
+ * the entry will verify it with these, and must find every signature to hold.
+ */
+function hasKnownSigners({ state }: OpenLog, { statement, signers }: Authentic): boolean {
+  return signers.every((key) => isNewcomer(statement, key) || state.keys.get(key.id)?.key.publicKey === key.publicKey);
 }
 
 function draftOf(
@@ -200,6 +212,15 @@ export function newDataKeys(log: OpenLog, drafts: readonly Draft[]): { id: Buffe
   return [...fresh.values()];
 }
 
+/** Origins that these drafts open, each with its decision. */
+export function originsOf(drafts: readonly Draft[]): OriginRow[] {
+  return drafts.flatMap(({ authentic: { statement, bytes }, entry: { index }, judgement }) =>
+    judgement.verdict === "accepted" && isOriginDecision(statement)
+      ? [{ index, origin: statement.origin, statement: bytes }]
+      : [],
+  );
+}
+
 /** What accepted statements say that the gate depends on, in the order of the log. */
 export function gateFactsOf(drafts: readonly Draft[]): GateFact[] {
   return drafts.flatMap(({ authentic: { statement }, entry: { index }, judgement }): GateFact[] => {
@@ -209,7 +230,7 @@ export function gateFactsOf(drafts: readonly Draft[]): GateFact[] {
       const { polls: kind, state, constituency = null } = statement;
       return [{ index, kind, state, constituency, until }];
     }
-    if (statement.type !== "decision" || statement.decision === "draw") return [];
+    if (statement.type !== "decision" || statement.decision === "draw" || statement.decision === "origin") return [];
     return [{ index, kind: statement.decision, state: statement.about, constituency: null, until: null }];
   });
 }

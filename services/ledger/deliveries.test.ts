@@ -10,7 +10,7 @@ import { type Harness, startHarness } from "../../test/harness.ts";
 import { buildSequencer, collectReceipts, dataKeyFor, eventually, sealedFor } from "../../test/ledger.ts";
 import type { OpenLog } from "./decide.ts";
 import { openLog } from "./rebuild.ts";
-import { openAll, writeBatch } from "./sequencer.ts";
+import { openAll, writeOpened } from "./sequencer.ts";
 
 /**
  * However deliveries are shuffled, repeated and cut into batches, each statement is in the log once and every delivery of it
@@ -89,7 +89,7 @@ it("writes each statement once, whatever is repeated, shuffled and cut", async (
       for (let n = 0, at = 0; at < queue.length; n++) {
         const size = sizes[n % sizes.length] as number;
         const messages = await deliver(queue.slice(at, at + size), reply);
-        await writeBatch(built.seq, session, log, await openAll(built.seq, messages));
+        await writeOpened(built.seq, session, log, await openAll(built.seq, messages));
         at += size;
       }
       const received = () => [...receipts.values()].reduce((sum, list) => sum + list.length, 0);
@@ -122,11 +122,16 @@ it("writes each statement once, whatever is repeated, shuffled and cut", async (
   expect(Buffer.from(again.root)).toEqual(Buffer.from(log.root));
   expect(again.lastReceived).toBe(log.lastReceived);
   expect(again.dataKeys).toEqual(log.dataKeys);
-  expect(again.state).toEqual(log.state);
+  expect(plain(again.state)).toEqual(plain(log.state));
   expect(
     [...again.gaps.keys].map(([name, gaps]) => [name, gaps.highest, gaps.missing.map((m) => [m.from, m.to])]),
   ).toEqual([...log.gaps.keys].map(([name, gaps]) => [name, gaps.highest, gaps.missing.map((m) => [m.from, m.to])]));
 });
+
+/** Without what the book of keys can do. */
+function plain({ keys, ...state }: OpenLog["state"]) {
+  return { ...state, keys: [...keys.records()].map(({ key, from, ended }) => ({ key, from, ended })) };
+}
 
 function codesOf(receipts: readonly string[] | undefined): string[] {
   const payload = Buffer.from(receipts?.[0]?.split(".")[1] ?? "", "base64url").toString("utf8");

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import type { MsgHdrs } from "nats";
 import type { Key } from "../../shared/definition/schema.ts";
+import { isOriginDecision } from "../../shared/ledger/authority.ts";
 import { type Keyring, open, SealBroken } from "../../shared/platform/seal.ts";
-import { claimedSigners, type Signer, signaturesHold } from "../../shared/statement/authentic.ts";
+import { authenticate, type Signers } from "../../shared/statement/authentic.ts";
 import { decodeBase64url, openEnvelope } from "../../shared/statement/jws.ts";
-import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 
 /** A data key as it came with a statement, opened. */
@@ -33,8 +33,11 @@ export interface Authentic {
 /** `why` names the check that failed; it holds nothing of the content. */
 export type Opened = Authentic | { kind: "forged"; why: string };
 
+/** True for what may yet turn out to be authentic: one of its keys is none that the opener knew. */
+export const isStranger = (opened: Opened): boolean => opened.kind === "forged" && opened.why === "key.unknown";
+
 export interface Opener {
-  signers: ReadonlyMap<string, Signer>;
+  signers: Signers;
   keyring: Keyring;
 }
 
@@ -58,18 +61,17 @@ export async function openDelivery(
   if (hash.toString("hex") !== head.sha256) return forged("hash");
   const opened = openEnvelope(bytes);
   if (opened.kind === "refused") return forged(opened.code);
-  const claimed = claimedSigners(opened.envelope, signers);
-  if (claimed === undefined) return forged("key.unknown");
-  if (!(await signaturesHold(opened.envelope, claimed))) return forged("signature.invalid");
-  const read = readStatement(opened.envelope.payload);
-  if (read.kind === "refused") return forged(read.code);
+  const authenticity = await authenticate(opened.envelope, signers);
+  if (authenticity.kind === "refused") return forged(authenticity.code);
+  // No door lets it in: it is given to the ledger at its start.
+  if (isOriginDecision(authenticity.statement)) return forged("decision.origin-at-start");
   return {
     kind: "authentic",
     bytes,
     sha256: hash,
     payload: sha256(opened.envelope.payload),
-    statement: read.statement,
-    signers: claimed.map((signer) => signer.key) as [Key, ...Key[]],
+    statement: authenticity.statement,
+    signers: authenticity.signers.map((signer) => signer.key) as [Key, ...Key[]],
     dataKey: { id: head.id, wrapped: head.wrapped, key },
     sealed: delivery.data,
   };

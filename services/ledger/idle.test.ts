@@ -4,7 +4,7 @@ import { sampleCommon, sampleTally, signSample } from "../../shared/definition/s
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { buildSequencer, dataKeyFor, eventually, runLedger, sealedFor } from "../../test/ledger.ts";
 import { openLog } from "./rebuild.ts";
-import { openAll, writeBatch } from "./sequencer.ts";
+import { openAll, writeOpened } from "./sequencer.ts";
 
 /** What the writer looks after without being asked: whether it may write at all, and whether it is the only one. */
 
@@ -52,7 +52,7 @@ it("an idle writer notices that another one has written, and reads the log again
   const subscription = nc.subscribe(subject, { max: 1 });
   nc.publish(subject, wire.data, { headers: wire.headers });
   for await (const msg of subscription)
-    await writeBatch(seq, other, await openLog(other, seq.identity, seq.now()), await openAll(seq, [msg]));
+    await writeOpened(seq, other, await openLog(other, seq.identity, seq.now()), await openAll(seq, [msg]));
   expect(await harness.query("select index::int from ledger.entry where index > 0")).toEqual([{ index: 1 }]);
   await eventually(() => ledger.writer.size() === 2);
   expect(ledger.logged.some(({ msg }) => msg === "the log is opened anew")).toBe(true);

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import type { NatsConnection } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
+import { GAP_MS } from "../../shared/ledger/gaps.ts";
 import type { DataKey } from "../../shared/platform/seal.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { collectReceipts, dataKeyFor, eventually, type LedgerHere, runLedger, sealedFor } from "../../test/ledger.ts";
-import { GAP_MS } from "./gaps.ts";
 
 /** What the ledger finds wrong and tells: gaps and equivocation. Neither is ever a refusal. */
 

@@ -1,11 +1,10 @@
 import type { Msg } from "nats";
 import { openInbox } from "./inbox.ts";
-import { type Delivered, openAll, type Sequencer } from "./sequencer.ts";
+import { type Opened, openAll, type Sequencer } from "./sequencer.ts";
 
 /** A batch as it was taken; `failure` when it could not be opened for a reason on our side. */
-export interface Batch {
+export interface Batch extends Opened {
   messages: Msg[];
-  delivered: Delivered[];
   failure?: unknown;
 }
 
@@ -27,9 +26,9 @@ export function openIntake(seq: Sequencer): Intake {
   const inbox = openInbox(seq.nc, seq.log);
   const open = async (messages: Msg[]): Promise<Batch> => {
     try {
-      return { messages, delivered: await openAll(seq, messages) };
+      return { messages, ...(await openAll(seq, messages)) };
     } catch (failure) {
-      return { messages, delivered: [], failure };
+      return { messages, delivered: [], strangers: [], failure };
     }
   };
   const take = async () => open(await inbox.take(IDLE_MS));

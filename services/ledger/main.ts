@@ -19,18 +19,24 @@ import {
 import { serve } from "../../shared/platform/http.ts";
 import { incidentsOf } from "../../shared/platform/incidents.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { readAuthorities } from "../../shared/platform/log-authorities.ts";
 import { openNats } from "../../shared/platform/nats.ts";
 import { checkDurability, openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { createKeyring } from "../../shared/platform/seal.ts";
-import { readVaultKeys } from "../../shared/platform/vault-keys.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
+import { readVaultKey } from "../../shared/platform/vault-keys.ts";
+import { importVerifyKey } from "../../shared/statement/ed25519.ts";
 import { buildApp } from "./app.ts";
+import { LogContradicted } from "./contradiction.ts";
+import { createCosigner } from "./cosigner.ts";
 import { natsAnswers, postgresAnswers } from "./health.ts";
+import { createLiveKeys } from "./keys.ts";
 import { ledgerMetrics } from "./metrics.ts";
+import { readGivenOrigin, requireLogKey, SCRUTIN_ORIGIN_DECISION, StartRefused } from "./origin.ts";
 import { answerQuestions } from "./questions.ts";
 import { createReceipts, signInPool } from "./receipts.ts";
 import type { Sequencer } from "./sequencer.ts";
 import { readDefinitionHash } from "./store.ts";
+import { readWitnesses, SCRUTIN_WITNESSES } from "./witnesses.ts";
 import { createWriter } from "./writer.ts";
 
 runService("ledger", async ({ log, metrics, onStop, fail }) => {
@@ -45,11 +51,18 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
     SCRUTIN_AUTHORITY,
     SCRUTIN_KEY_FILE,
     SCRUTIN_VAULT_KEY_FILE,
+    SCRUTIN_WITNESSES,
+    SCRUTIN_ORIGIN_DECISION,
   });
   const { definition, hash, register, bytes, signatures } = await loadDefinition(config);
-  const keys = await readVaultKeys(config, definition, "ledger");
-  const { privateKey } = await readPrivateJwk(config.SCRUTIN_KEY_FILE, "Ed25519");
-  const key = { kid: keys.kid, own: keys.own, sign: (text: Uint8Array) => signInPool(privateKey, text) };
+  const vaultPrivateKey = await readVaultKey(config.SCRUTIN_VAULT_KEY_FILE, definition);
+  const { kid, publicRaw, privateKey } = await readPrivateJwk(config.SCRUTIN_KEY_FILE, "Ed25519");
+  const publicKey = importVerifyKey(publicRaw);
+  if (publicKey === undefined)
+    refuseConfig([`SCRUTIN_KEY_FILE: ${kid} is no key under the strict rule. Make another.`]);
+  const key = { kid, own: publicKey, sign: (text: Uint8Array) => signInPool(privateKey, text) };
+  const origin = await readGivenOrigin(config.SCRUTIN_ORIGIN_DECISION, { definition, hash }, key).catch(refuseStart);
+  const witnesses = await readWitnesses(config.SCRUTIN_WITNESSES, definition.witnesses, log);
   const pool = openPool({ url: config.DATABASE_URL, service: "ledger", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);
@@ -57,31 +70,51 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
   const known = await readDefinitionHash(pool);
   if (known !== undefined && known !== hash)
     refuseConfig([`DATABASE_URL holds the log of definition ${known}, and this one is ${hash}. Give each its own.`]);
+  const authorities = await readAuthorities(pool, { definition, hash });
+  try {
+    requireLogKey(authorities, key, origin);
+  } catch (error) {
+    refuseStart(error);
+  }
   const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "ledger", log });
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
-  const keyring = createKeyring({ definition: hash, vaultPrivateKey: keys.vaultPrivateKey });
-  const opener = { signers: signersOf(definition), keyring };
+  const keyring = createKeyring({ definition: hash, vaultPrivateKey });
+  const liveKeys = createLiveKeys({ pool, definition, hash, keyring });
+  await liveKeys.refresh();
+  const opener = { signers: liveKeys.book, keyring };
   const receipts = createReceipts({ definition, hash, keyring, key });
-  onStop(answerQuestions({ nc, pool, opener, receipts, log }));
+  onStop(answerQuestions({ nc, pool, opener, keys: liveKeys, receipts, log }));
+  const raise = incidentsOf("ledger", nc, log);
+  const measured = ledgerMetrics(metrics);
+  const { cosigned } = measured;
+  const cosigner = createCosigner({ witnesses, db: pool, raise, logger: log, cosigned });
+  onStop(() => cosigner.stop());
   const seq: Sequencer = {
     identity: { register, bytes, signatures, key, keyring },
+    origin,
     opener,
+    keys: liveKeys,
     receipts,
     nc,
     pool,
     now: systemClock,
     readClocks: () => readClocks({ pool, nc }),
-    raise: incidentsOf("ledger", nc, log),
-    metrics: ledgerMetrics(metrics),
+    raise,
+    cosigner,
+    metrics: measured,
     log,
   };
   const session = openPool({ url: config.DATABASE_URL, service: "ledger-writer", max: 1, log });
   onStop(() => session.end());
   const writer = createWriter(seq, session);
   const stop = new AbortController();
-  const running = writer.run(stop.signal).catch(fail);
+  const running = writer.run(stop.signal).catch((error: unknown) => {
+    if (error instanceof StartRefused) refuseStart(error);
+    // A restart would not help, and would hide why: it stays, says so on /readyz, and writes nothing.
+    if (!(error instanceof LogContradicted)) fail(error);
+  });
   onStop(async () => {
     stop.abort();
     await running;
@@ -91,6 +124,7 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
     metrics,
     role: writer.role,
     size: writer.size,
+    stopped: writer.stopped,
     postgres: () => postgresAnswers(pool),
     nats: () => natsAnswers(nc),
   });
@@ -98,3 +132,9 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
   onStop(() => server.close());
   announce(log, server.url);
 });
+
+/** What a person must change; anything else is thrown on. */
+function refuseStart(error: unknown): never {
+  if (error instanceof StartRefused) refuseConfig([error.message]);
+  throw error;
+}

@@ -2,21 +2,25 @@ import { headers, type Msg, type NatsConnection, type Subscription } from "nats"
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
-import { type Opener, openDelivery } from "./delivery.ts";
+import { isStranger, type Opener, openDelivery } from "./delivery.ts";
+import type { LiveKeys } from "./keys.ts";
 import { type Receipts, sealReceipt } from "./receipts.ts";
-import { findStatement, findUsed } from "./store.ts";
+import { findStatement, findUsed, readKeyStatements } from "./store.ts";
 
 /** Ledgers answer in turn: what is asked is in the database, which a standby can read as well. */
 const QUEUE = "ledger";
+/** Of statements in one answer: a MiB as base64. */
+const MAX_KEY_BYTES = 768 * 1024;
 
 /**
- * Answers what `ingest` asks by core NATS: `ledger.ask` (these bytes: their receipt, if they are in the log) and `ledger.find`
- * (this hash: its index). Answers `stop`, which lets questions in hand finish.
+ * Answers what `ingest` asks by core NATS: `ledger.ask` (these bytes: their receipt, if they are in the log), `ledger.find`
+ * (this hash: its index) and `ledger.keys` (accepted `key` statements). Answers `stop`, which lets questions in hand finish.
  */
 export function answerQuestions(deps: {
   nc: NatsConnection;
   pool: Pool;
   opener: Opener;
+  keys: LiveKeys;
   receipts: Receipts;
   log: Logger;
 }): () => Promise<void> {
@@ -32,21 +36,25 @@ export function answerQuestions(deps: {
       },
     });
   const asked = subscribe(SUBJECTS.ask, (msg) => answerAsk(deps, msg));
-  const found = subscribe("ledger.find", (msg) => answerFind(deps.pool, msg));
+  const found = subscribe(SUBJECTS.find, (msg) => answerFind(deps.pool, msg));
+  const keys = subscribe(SUBJECTS.keys, (msg) => answerKeys(deps, msg));
   return async () => {
-    await Promise.all([asked.drain(), found.drain()]);
+    await Promise.all([asked.drain(), found.drain(), keys.drain()]);
   };
 }
 
 interface Asked {
   pool: Pool;
   opener: Opener;
+  keys: LiveKeys;
   receipts: Receipts;
 }
 
 /** The receipt holds figures: it is given to whoever brings the bytes, whole and signed, sealed with the key they came with. */
-async function answerAsk({ pool, opener, receipts }: Asked, msg: Msg): Promise<void> {
-  const opened = await openDelivery(msg, opener);
+async function answerAsk({ pool, opener, keys, receipts }: Asked, msg: Msg): Promise<void> {
+  let opened = await openDelivery(msg, opener);
+  // A standby is not told of keys that the writer took.
+  if (isStranger(opened) && (await keys.lookAgain())) opened = await openDelivery(msg, opener);
   const index = opened.kind === "authentic" ? await indexOf(pool, opened) : undefined;
   if (opened.kind === "forged" || index === undefined) {
     const head = headers();
@@ -71,4 +79,23 @@ async function answerFind(pool: Pool, msg: Msg): Promise<void> {
   const sha256 = Buffer.from(msg.data).toString("ascii");
   const index = /^[0-9a-f]{64}$/.test(sha256) ? await findStatement(pool, Buffer.from(sha256, "hex")) : undefined;
   msg.respond(JSON.stringify(index === undefined ? {} : { index }));
+}
+
+/** Accepted `key` statements in the order of the log, the JWS in base64. `next`: where to ask on. */
+interface KeysAnswer {
+  keys: { index: number; jws: string }[];
+  next: number;
+}
+
+/** As many from `from` on as an answer holds, and at least one if there is one. All of them are public. */
+async function answerKeys({ pool, keys }: Asked, msg: Msg): Promise<void> {
+  const { from } = msg.json<{ from: number }>();
+  if (!Number.isSafeInteger(from) || from < 0) throw new TypeError("`from` is no index");
+  await keys.refresh();
+  const read = await readKeyStatements(pool, keys.accepted(from), MAX_KEY_BYTES);
+  const answer: KeysAnswer = {
+    keys: read.map(({ index, jws }) => ({ index, jws: jws.toString("base64") })),
+    next: (read.at(-1)?.index ?? from - 1) + 1,
+  };
+  msg.respond(JSON.stringify(answer));
 }

@@ -1,11 +1,14 @@
 import type { Register } from "../../shared/definition/register.ts";
+import { authorityOf, firstAuthority, isSameAuthority } from "../../shared/ledger/authority.ts";
 import { readCheckpoint as readNote, signCheckpoint } from "../../shared/ledger/checkpoint.ts";
 import { canonical, type DefinitionEntry } from "../../shared/ledger/entry.ts";
+import { createGaps, sequenceSeen } from "../../shared/ledger/gaps.ts";
 import { appendLeaf, createFrontier, emptyRoot, frontierRoot, leafHash } from "../../shared/ledger/merkle.ts";
 import { applyAccepted, createLedgerState } from "../../shared/ledger/state.ts";
+import { readAuthorities } from "../../shared/platform/log-authorities.ts";
 import type { Keyring } from "../../shared/platform/seal.ts";
 import { type OpenLog, takesSequence } from "./decide.ts";
-import { createGaps, sequenceSeen } from "./gaps.ts";
+import { requireLogKey } from "./origin.ts";
 import { type LedgerKey, LogBroken, openStored } from "./receipts.ts";
 import {
   append,
@@ -55,7 +58,8 @@ export async function openLog(db: Db, identity: LogIdentity, now: number): Promi
   }
   log.root = frontierRoot(log.frontier);
   if (!head.root.equals(log.root)) throw new LogBroken("the leaves do not give the root of the head");
-  await checkHead(db, identity, head.size, log.root);
+  await checkOrigins(db, identity, log);
+  await checkHead(db, log);
   return log;
 }
 
@@ -71,18 +75,29 @@ async function fold(log: OpenLog, stored: StoredStatement, keyring: Keyring): Pr
     if (takesSequence(statement, log.state.register))
       sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
     if (judgement.verdict === "accepted") {
-      applyAccepted(log.state, statement, entry.key);
+      applyAccepted(log.state, statement, entry);
       if (statement.type === "void") sequenceSeen(log.gaps, entry.key, statement.voids, log.lastReceived);
     }
   }
   appendLeaf(log.frontier, stored.leaf);
 }
 
-async function checkHead(db: Db, { register, key }: LogIdentity, size: number, root: Uint8Array): Promise<void> {
+/** Whoever reads the log learns from these rows who signs it: what they say must be what its entries say. */
+async function checkOrigins(db: Db, { register }: LogIdentity, { state }: OpenLog): Promise<void> {
+  const rows = await readAuthorities(db, register);
+  const same = (n: number) => {
+    const [row, folded] = [rows[n], state.authorities[n]];
+    return row !== undefined && folded !== undefined && isSameAuthority(row, folded);
+  };
+  if (rows.length !== state.authorities.length || !rows.every((_, n) => same(n)))
+    throw new LogBroken("the origins are not those that the entries opened");
+}
+
+async function checkHead(db: Db, { frontier: { size }, root, state }: OpenLog): Promise<void> {
   const note = await readCheckpoint(db, size);
-  const { origin } = register.definition;
-  const read = note === undefined ? undefined : readNote(note, { origin, publicKey: key.own });
-  if (read === undefined) throw new LogBroken(`the checkpoint of size ${size} is missing or not signed by this key`);
+  const { origin, kid, key } = authorityOf(state.authorities, size);
+  const read = note === undefined ? undefined : readNote(note, { origin, publicKey: key });
+  if (read === undefined) throw new LogBroken(`the checkpoint of size ${size} is missing or not signed by ${kid}`);
   if (read.size !== size || !Buffer.from(read.root).equals(root))
     throw new LogBroken(`the checkpoint of size ${size} was signed for another log`);
 }
@@ -91,6 +106,7 @@ async function checkHead(db: Db, { register, key }: LogIdentity, size: number, r
 async function writeFirst(db: Db, identity: LogIdentity, now: number): Promise<{ size: number; root: Buffer }> {
   const { register, bytes, signatures, key } = identity;
   const { definition, hash } = register;
+  requireLogKey([firstAuthority(definition)], key, undefined);
   const received = new Date(now).toISOString();
   const entry: DefinitionEntry = {
     index: 0,

@@ -10,7 +10,7 @@ import { type Harness, startHarness } from "../../test/harness.ts";
 import { buildSequencer, dataKeyFor, sealedFor } from "../../test/ledger.ts";
 import { openLog } from "./rebuild.ts";
 import { LogBroken } from "./receipts.ts";
-import { openAll, writeBatch } from "./sequencer.ts";
+import { openAll, writeOpened } from "./sequencer.ts";
 
 /** Head, leaves and signed checkpoint must say the same: two of them together do not outvote the third. */
 
@@ -65,7 +65,7 @@ it("a judgement that somebody with the data key has sealed anew is not believed"
   const subscription = nc.subscribe(subject, { max: 1 });
   nc.publish(subject, wire.data, { headers: wire.headers });
   for await (const msg of subscription)
-    await writeBatch(built.seq, session, await open(), await openAll(built.seq, [msg]));
+    await writeOpened(built.seq, session, await open(), await openAll(built.seq, [msg]));
 
   const [row] = await harness.query<{ judgement: Buffer }>("select judgement from ledger.statement");
   const text = Buffer.from(openSeal(key.key, "judgement", sha256, row?.judgement ?? Buffer.alloc(0))).toString("utf8");

@@ -4,18 +4,19 @@ import type { Definition } from "../../shared/definition/schema.ts";
 import { commitJudgement, type Entry, type Judgement } from "../../shared/ledger/entry.ts";
 import { leafHash } from "../../shared/ledger/merkle.ts";
 import { RECEIPT_TYP, receiptPayload } from "../../shared/ledger/receipt.ts";
+import { type ReadAuthority, readAuthorities } from "../../shared/platform/log-authorities.ts";
+import { LogBroken } from "../../shared/platform/log-entry.ts";
 import { type Keyring, open, seal } from "../../shared/platform/seal.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import { compactEnvelope, openEnvelope } from "../../shared/statement/jws.ts";
 import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import type { Authentic } from "./delivery.ts";
+import { isPresentKey } from "./origin.ts";
 import { type Db, readCheckpointOf, readStored, type StoredStatement } from "./store.ts";
 
-/** The stored log contradicts itself: somebody changed it behind our back. Nothing more is written on it. */
-export class LogBroken extends Error {
-  override readonly name = "LogBroken";
-}
+/** Thrown when the stored log contradicts itself: somebody changed it behind our back. Nothing more is written on it. */
+export { LogBroken };
 
 /** An entry with everything that was sealed, opened. */
 export interface OpenedStatement {
@@ -56,7 +57,10 @@ export interface LedgerKey {
 export interface Receipts {
   /** The signed receipt (compact JWS). The same arguments give the same bytes: Ed25519 is deterministic. */
   make(opened: OpenedStatement, note: string): Promise<string>;
-  /** The same, from the database: byte for byte what was given after COMMIT. */
+  /**
+   * The same, from the database: byte for byte what was given after COMMIT, unless the log has got another key since. Rejects when this
+   * process' key is not the log's any more, or not yet.
+   */
   ofStored(db: Db, index: number): Promise<string>;
 }
 
@@ -73,9 +77,12 @@ export function createReceipts(opts: {
     const { signed, assemble } = compactEnvelope(key.kid, payload, RECEIPT_TYP);
     return assemble(await key.sign(signed));
   };
+  let authorities: readonly ReadAuthority[] | undefined;
   return {
     make,
     async ofStored(db, index) {
+      authorities = await readAuthorities(db, { definition, hash }, authorities);
+      if (!isPresentKey(authorities, key)) throw new Error(`${key.kid} does not sign for this log`);
       const [stored, note] = [await readStored(db, index), await readCheckpointOf(db, index)];
       if (stored === undefined || note === undefined) throw new LogBroken(`entry ${index} is not in the log`);
       return make(await openStored(stored, keyring), note);

@@ -3,11 +3,14 @@ import type { Msg, NatsConnection } from "nats";
 import type { Pool, PoolClient } from "pg";
 import type { Logger } from "pino";
 import type { ClockReadings } from "../../shared/embargo/gate.ts";
+import { authorityOf } from "../../shared/ledger/authority.ts";
 import { signCheckpoint } from "../../shared/ledger/checkpoint.ts";
+import { sequenceSeen } from "../../shared/ledger/gaps.ts";
 import { frontierRoot } from "../../shared/ledger/merkle.ts";
 import { applyAccepted } from "../../shared/ledger/state.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
+import type { Cosigner } from "./cosigner.ts";
 import {
   assemble,
   type Circumstances,
@@ -18,19 +21,34 @@ import {
   liftOf,
   newDataKeys,
   type OpenLog,
+  originsOf,
   refuseLift,
 } from "./decide.ts";
-import { type Authentic, type Opener, openDelivery, replySubject } from "./delivery.ts";
-import { sequenceSeen } from "./gaps.ts";
+import { type Authentic, isStranger, type Opener, openDelivery, replySubject } from "./delivery.ts";
 import { ack, discard } from "./inbox.ts";
+import type { LiveKeys } from "./keys.ts";
 import type { LedgerMetrics } from "./metrics.ts";
+import { doesNotFit, type GivenOrigin } from "./origin.ts";
 import type { LogIdentity } from "./rebuild.ts";
 import { type Receipts, sealReceipt } from "./receipts.ts";
-import { append, type BatchRows, findUsed, insertGateFact, insertLift, SQLSTATE, sqlState } from "./store.ts";
+import {
+  append,
+  type BatchRows,
+  findUsed,
+  insertGateFact,
+  insertLift,
+  insertOrigin,
+  SQLSTATE,
+  sqlState,
+} from "./store.ts";
 
 export interface Sequencer {
   identity: LogIdentity;
+  /** Given at the start: an origin to open, unless the log has it. */
+  origin?: GivenOrigin | undefined;
   opener: Opener;
+  /** What the opener opens with. */
+  keys: LiveKeys;
   receipts: Receipts;
   nc: NatsConnection;
   /** For what may be read beside the writer: stored receipts. */
@@ -38,6 +56,7 @@ export interface Sequencer {
   now(): number;
   readClocks(): Promise<ClockReadings>;
   raise: RaiseIncident;
+  cosigner: Cosigner;
   metrics: LedgerMetrics;
   log: Logger;
 }
@@ -48,16 +67,36 @@ export interface Delivered {
   authentic: Authentic;
 }
 
+/** A batch of deliveries, opened. `strangers` name a key that was not in the log then: one before them may bring it. */
+export interface Opened {
+  delivered: Delivered[];
+  strangers: Msg[];
+}
+
 /** Opens and verifies a batch of deliveries; what is not authentic is told and never delivered again. */
-export async function openAll(seq: Sequencer, messages: readonly Msg[]): Promise<Delivered[]> {
+export async function openAll(seq: Sequencer, messages: readonly Msg[]): Promise<Opened> {
   const opened = await Promise.all(messages.map((msg) => openDelivery(msg, seq.opener)));
   const delivered: Delivered[] = [];
+  const strangers: Msg[] = [];
   for (const [n, result] of opened.entries()) {
     const msg = messages[n] as Msg;
     if (result.kind === "authentic") delivered.push({ msg, authentic: result });
+    else if (isStranger(result)) strangers.push(msg);
     else refuseForged(seq, msg, result.why);
   }
-  return delivered;
+  return { delivered, strangers };
+}
+
+/**
+ * Writes what was opened, then what only its keys can open. A batch is opened while the one before is being written: whoever was
+ * enrolled by that one is a stranger until it is in the log, and no forger.
+ */
+export async function writeOpened(seq: Sequencer, writer: PoolClient, log: OpenLog, opened: Opened): Promise<void> {
+  await writeBatch(seq, writer, log, opened.delivered);
+  if (opened.strangers.length === 0) return;
+  const again = await openAll(seq, opened.strangers);
+  if (again.delivered.length > 0) await writeOpened(seq, writer, log, again);
+  else for (const msg of again.strangers) refuseForged(seq, msg, "key.unknown");
 }
 
 function refuseForged(seq: Sequencer, msg: Msg, why: string): void {
@@ -86,9 +125,30 @@ export async function writeBatch(
     // 3. Hash, sign the checkpoint in memory, write: one transaction.
     const note = decision.drafts.length === 0 ? undefined : await write(seq, writer, log, decision, at);
     // 4. The batch is in the log, for good. All that follows can be lost: it is done again when a statement comes again.
+    await tellKeys(seq, decision.drafts);
     await answer(seq, decision, note, delivered);
     rest = decision.rest;
   }
+}
+
+/**
+ * Opens an origin: the decision is an entry like any other, and the checkpoint that holds it is the first under the new key. Nothing if the log
+ * has that decision already. Rejects with StartRefused if it does not fit; otherwise when it is not certain what the database holds: then
+ * `log` must not be used any more, and the same decision is given again.
+ */
+export async function writeOrigin(seq: Sequencer, writer: PoolClient, log: OpenLog, given: GivenOrigin): Promise<void> {
+  const start = performance.now();
+  const head = { size: log.frontier.size, root: Buffer.from(log.root).toString("base64") };
+  const used = await findUsed(writer, askedPairs(given));
+  const at = { ...(await circumstances(seq, log, [given])), head };
+  const { drafts, retries } = decide(log, [given], used, at);
+  if (retries.length > 0) return;
+  const judgement = drafts[0]?.judgement;
+  if (judgement?.verdict !== "accepted") throw doesNotFit(given, head, judgement?.findings ?? []);
+  const prepared = await prepare(seq, log, drafts, at);
+  await commit(writer, prepared, drafts);
+  settle(seq, log, drafts, prepared, start);
+  seq.log.warn({ origin: given.statement.origin, from: log.frontier.size }, "the log goes on under another origin");
 }
 
 /** Pairs to ask for: a statement's own, and the one that it voids. */
@@ -131,10 +191,10 @@ interface Prepared {
 }
 
 async function prepare(seq: Sequencer, log: OpenLog, drafts: readonly Draft[], at: Circumstances): Promise<Prepared> {
-  const { register, key } = seq.identity;
+  const { key } = seq.identity;
   const { frontier, entries } = assemble(log, drafts);
   const root = frontierRoot(frontier);
-  const { origin } = register.definition;
+  const { origin } = authorityOf(log.state.authorities, frontier.size);
   const note = await signCheckpoint({ origin, size: frontier.size, root, sign: key.sign, publicRaw: key.own.raw });
   const old = { size: log.frontier.size, root: log.root };
   const signedAt = new Date(at.received).toISOString();
@@ -150,6 +210,7 @@ async function commit(
   await writer.query("begin");
   await append(writer, rows);
   for (const fact of gateFactsOf(drafts)) await insertGateFact(writer, fact);
+  for (const origin of originsOf(drafts)) await insertOrigin(writer, origin);
   const lift = liftOf(drafts);
   if (lift !== undefined) {
     try {
@@ -183,7 +244,7 @@ function settle(
   for (const { id, wrapped } of rows.dataKeys) log.dataKeys.set(Buffer.from(id).toString("hex"), Buffer.from(wrapped));
   for (const draft of drafts) remember(log, draft);
   const lift = liftOf(drafts);
-  if (lift !== undefined) applyAccepted(log.state, lift.authentic.statement, lift.entry.key);
+  if (lift !== undefined) applyAccepted(log.state, lift.authentic.statement, lift.entry);
   for (const { equivocates, entry } of drafts)
     if (equivocates) void seq.raise({ code: "key.equivocation", about: `${entry.key} ${entry.sequence}` });
   const to = frontier.size - 1;
@@ -191,7 +252,18 @@ function settle(
   seq.metrics.written(drafts.length, frontier.size, ms / 1000);
   seq.log.info({ from, to, ms }, "batch");
   seq.nc.publish(SUBJECTS.appended, JSON.stringify({ from, to }));
+  // Only here: a head that might not be in the database is shown to no witness.
+  const { origin, key: publicKey } = authorityOf(log.state.authorities, frontier.size);
+  seq.cosigner.committed({ size: frontier.size, root: rows.root, note: rows.note, log: { origin, publicKey } });
   return rows.note;
+}
+
+/** Keys that came or ended: what is opened from here on is opened with them, and the doors are told. */
+async function tellKeys(seq: Sequencer, drafts: readonly Draft[]): Promise<void> {
+  const changes = drafts.filter(({ entry, judgement }) => entry.type === "key" && judgement.verdict === "accepted");
+  if (changes.length === 0) return;
+  await seq.keys.refresh();
+  for (const { entry } of changes) seq.nc.publish(SUBJECTS.key, JSON.stringify({ index: entry.index }));
 }
 
 function remember(log: OpenLog, { authentic: { statement }, entry, judgement, takesSequence }: Draft): void {

@@ -155,6 +155,21 @@ export async function insertLift(db: Db, index: number): Promise<void> {
   await db.query("insert into ledger.lift (index) values ($1)", [index]);
 }
 
+export interface OriginRow {
+  index: number;
+  origin: string;
+  /** The decision's JWS. */
+  statement: Uint8Array;
+}
+
+export async function insertOrigin(db: Db, { index, origin, statement }: OriginRow): Promise<void> {
+  await db.query("insert into ledger.origin (index, origin, statement) values ($1, $2, $3)", [
+    index,
+    origin,
+    statement,
+  ]);
+}
+
 export interface UsedSequence {
   index: number;
   key: string;
@@ -212,6 +227,24 @@ export async function readStored(db: Db, index: number): Promise<StoredStatement
   return rows[0];
 }
 
+/** The JWS of statements without figures at these indexes, in order: of `maxBytes` together, or the first alone if it has more. */
+export async function readKeyStatements(
+  db: Db,
+  indexes: readonly number[],
+  maxBytes: number,
+): Promise<{ index: number; jws: Buffer }[]> {
+  const { rows } = await db.query<{ index: number; jws: Buffer }>(
+    `select index, jws
+       from (select index, clear as jws, row_number() over (order by index) as place,
+                    sum(length(clear)) over (order by index) as bytes
+               from ledger.statement where index = any ($1::bigint[])) as asked
+      where place = 1 or bytes <= $2
+      order by index`,
+    [indexes, maxBytes],
+  );
+  return rows;
+}
+
 /** The smallest committed checkpoint that holds the entry: what every receipt for it carries. */
 export async function readCheckpointOf(db: Db, index: number): Promise<string | undefined> {
   const { rows } = await db.query<{ note: string }>(
@@ -224,6 +257,26 @@ export async function readCheckpointOf(db: Db, index: number): Promise<string | 
 export async function readCheckpoint(db: Db, size: number): Promise<string | undefined> {
   const { rows } = await db.query<{ note: string }>("select note from ledger.checkpoint where size = $1", [size]);
   return rows[0]?.note;
+}
+
+/** The leaf hashes from `from` on, in order, at most `limit`. */
+export async function readLeaves(db: Db, from: number, limit: number): Promise<Buffer[]> {
+  const { rows } = await db.query<{ leaf: Buffer }>(
+    "select leaf from ledger.entry where index >= $1 and index < $1::bigint + $2::bigint order by index",
+    [from, limit],
+  );
+  return rows.map(({ leaf }) => leaf);
+}
+
+/** A witness' line under a committed checkpoint; its first one stands. */
+export async function insertCosignature(
+  db: Db,
+  cosignature: { size: number; witness: string; line: string },
+): Promise<void> {
+  await db.query(
+    "insert into ledger.cosignature (size, witness, line) values ($1, $2, $3) on conflict (size, witness) do nothing",
+    [cosignature.size, cosignature.witness, cosignature.line],
+  );
 }
 
 /** Every wrapped data key of the log: one per `ingest` process and minute. */

@@ -1,20 +1,25 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool, PoolClient } from "pg";
+import { presentAuthority } from "../../shared/ledger/authority.ts";
+import { missingCount, tellGaps } from "../../shared/ledger/gaps.ts";
 import { checkDurability } from "../../shared/platform/postgres.ts";
+import { LogContradicted } from "./contradiction.ts";
 import type { OpenLog } from "./decide.ts";
-import { missingCount, tellGaps } from "./gaps.ts";
 import { type Intake, openIntake } from "./intake.ts";
+import { pendingOrigin, requireLogKey } from "./origin.ts";
 import { openLog } from "./rebuild.ts";
 import { LogBroken } from "./receipts.ts";
-import { type Sequencer, writeBatch } from "./sequencer.ts";
-import { keepSessionAlive, readHead, tryWriterLock } from "./store.ts";
+import { type Sequencer, writeOpened, writeOrigin } from "./sequencer.ts";
+import { keepSessionAlive, readCheckpoint, readHead, tryWriterLock } from "./store.ts";
 
-/** Waits for the lock, reads the log, writes. */
-export type Role = "standby" | "opening" | "writer";
+/** Waits for the lock, reads the log, writes; a witness contradicts the log, and nothing is written any more. */
+export type Role = "standby" | "opening" | "writer" | "stopped";
 
 export interface Writer {
   role(): Role;
   size(): number;
+  /** Why it has stopped, in a sentence that says what to do. */
+  stopped(): string | undefined;
   /** Resolves when `signal` was aborted; rejects with LogBroken, after which nothing must be written. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -32,6 +37,7 @@ const BACKOFF_MS = { least: 100, most: 5_000 };
 export function createWriter(seq: Sequencer, sessions: Pool): Writer {
   let role: Role = "standby";
   let size = 0;
+  let stopped: string | undefined;
   // Kept while the log is opened anew, so that statements are written in the order in which they came.
   let intake: Intake | undefined;
 
@@ -53,6 +59,9 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
       await checkDurability(sessionAsPool(session));
       const log = await openLog(session, seq.identity, seq.now());
       size = log.frontier.size;
+      await seq.keys.refresh(); // what another writer committed
+      await goOn(seq, session, log);
+      size = log.frontier.size;
       seq.log.info({ size }, "the log is open");
       role = "writer";
       intake ??= openIntake(seq);
@@ -62,6 +71,7 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
       }
     } finally {
       role = "standby";
+      seq.cosigner.pause();
       session.release(true); // the session ends, and the lock with it
     }
   };
@@ -73,6 +83,10 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
         await writeUntilBroken(signal);
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof LogContradicted) {
+          role = "stopped";
+          stopped = error.message;
+        }
         if (error instanceof LogBroken) throw error;
         seq.log.error({ err: error }, "the log is opened anew");
         pause = size > before ? BACKOFF_MS.least : Math.min(BACKOFF_MS.most, pause * 2);
@@ -83,6 +97,7 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
   return {
     role: () => role,
     size: () => size,
+    stopped: () => stopped,
     async run(signal) {
       const wake = () => intake?.wake();
       signal.addEventListener("abort", wake);
@@ -102,12 +117,36 @@ function sessionAsPool(session: PoolClient): Pool {
   return session as unknown as Pool;
 }
 
+/**
+ * Before anything is written: whether this process' key signs for the log, and whether a witness has seen more of the log than the database
+ * holds, or another one. What they saw under the former origin is no reason against opening a new one: that is what two trustees decided.
+ */
+async function goOn(seq: Sequencer, session: PoolClient, log: OpenLog): Promise<void> {
+  const { frontier, root, state } = log;
+  const { key } = seq.identity;
+  const head = { size: frontier.size, root };
+  requireLogKey(state.authorities, key, seq.origin);
+  const pending = pendingOrigin(state.authorities, seq.origin);
+  if (pending !== undefined) {
+    const { origin } = pending.statement;
+    await seq.cosigner.open({ ...head, note: undefined, log: { origin, publicKey: key.own } });
+  } else {
+    const note = await readCheckpoint(session, frontier.size);
+    if (note === undefined) throw new LogBroken(`the checkpoint of size ${frontier.size} is missing`);
+    const { origin } = presentAuthority(state.authorities);
+    await seq.cosigner.open({ ...head, note, log: { origin, publicKey: key.own } });
+  }
+  if (seq.origin !== undefined) await writeOrigin(seq, session, log, seq.origin);
+  requireLogKey(state.authorities, key, undefined);
+}
+
 /** Writes the batch at hand. Whatever fails, the batch stays at hand until it was written. */
 async function writeNext(seq: Sequencer, session: PoolClient, log: OpenLog, intake: Intake): Promise<void> {
-  const { delivered, failure } = await intake.present();
+  const { failure, ...opened } = await intake.present();
   if (failure !== undefined) throw failure;
-  if (delivered.length === 0) await assertStillHead(session, log);
-  await writeBatch(seq, session, log, delivered);
+  seq.cosigner.check();
+  if (opened.delivered.length === 0) await assertStillHead(session, log);
+  await writeOpened(seq, session, log, opened);
   intake.advance();
   lookForGaps(seq, log);
 }

@@ -46,9 +46,11 @@ export interface AnswerSources {
 export interface AnswerMemory {
   /** Number of the last release whose share was given; null when not looked up yet. */
   lastShare: number | null;
+  /** The data keys of all statements below this were given. */
+  dataKeysTo: number;
 }
 
-export const emptyMemory = (): AnswerMemory => ({ lastShare: null });
+export const emptyMemory = (): AnswerMemory => ({ lastShare: null, dataKeysTo: 0 });
 
 const sha256Hex = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -78,7 +80,7 @@ function judgeCandidate(
   sources: AnswerSources,
 ): SealedAnswer {
   if (prefix === undefined) return { agrees: false, differs: "checkpoint" };
-  const header = headerOf(fold.road, prefix, sources.definition.origin);
+  const header = headerOf(fold.road, prefix);
   const own = recountRelease(fold.count, header);
   const candidate = openCandidate(sources.keys.vaultPrivateKey, id, sealed);
   if (header.number !== id.number) return { agrees: false, differs: "number" };
@@ -97,11 +99,11 @@ function signedByTabulate(
 }
 
 /** The header that this prefix makes, by what this service read itself. */
-function headerOf(road: Road, { checkpoint, received }: Prefix, origin: string): ReleaseHeader {
+function headerOf(road: Road, { checkpoint, received }: Prefix): ReleaseHeader {
   const before = releaseBefore(road, checkpoint.size);
   return {
     number: (before?.number ?? 0) + 1,
-    checkpoint: { origin, size: checkpoint.size, root: checkpoint.root },
+    checkpoint,
     asOf: received,
     previous: before?.release ?? null,
   };

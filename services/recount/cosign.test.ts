@@ -12,6 +12,7 @@ import {
   type Scenario,
   sharesOf,
 } from "../../test/vault-scenario.ts";
+import { emptyMemory } from "./answers.ts";
 import { cosign } from "./cosign.ts";
 import { openFold, readAhead } from "./fold.ts";
 
@@ -146,10 +147,11 @@ describe("recount's signature under a proposal", () => {
       await tabulate.round();
       const fold = await openFold(recount.sources.fold);
       await readAhead(fold);
+      const memory = { ...emptyMemory(), lastShare: 0 };
       const signatures = async () => (await scenario.query("select from recount.cosignature")).rows.length;
-      await cosign({ ...fold, atHead: false }, { lastShare: 0 }, recount.sources.cosign);
+      await cosign({ ...fold, atHead: false }, memory, recount.sources.cosign);
       expect(await signatures()).toBe(0);
-      await cosign(fold, { lastShare: 0 }, recount.sources.cosign);
+      await cosign(fold, memory, recount.sources.cosign);
       expect(await signatures()).toBe(1);
     });
   });

@@ -4,6 +4,7 @@ import { counted } from "../../shared/recount/count.ts";
 import { recountRelease } from "../../shared/recount/document.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { closures, insertProposal, liftStatement, openScenario, type Scenario } from "../../test/vault-scenario.ts";
+import { receivedAt } from "../../test/written-log.ts";
 import { countTo, type Fold, MAX_WAITING_UNITS, openFold, readAhead, saveFold } from "./fold.ts";
 
 describe("recount's fold", () => {
@@ -40,6 +41,36 @@ describe("recount's fold", () => {
       await log.append(say.tally("AT-3"));
       expect((await countTo(fold, 5))?.checkpoint.size).toBe(5); // beyond what was read
       expect(fold.road.size).toBe(5);
+    });
+  });
+
+  it("leaves out by the revocations that it counts, whether they were read before or are read for it", async () => {
+    await inScenario(async ({ log, say, recount }) => {
+      await log.append(say.tally("AT-1"), say.tally("AT-2"));
+      await log.append(say.tallyBy(["AT-2"], "AT-3"));
+      await log.append(say.revoked("AT-1", receivedAt(1)), say.revoked("AT-2", receivedAt(0)));
+      const countedTo = async (size: number) => {
+        const fold = await openFold(recount.sources.fold);
+        expect((await countTo(fold, size))?.checkpoint.size).toBe(size);
+        return fold;
+      };
+      const votes = (fold: Fold) => JSON.parse(bytesOf(fold)).states[0].lists[0].votes as number;
+      // Read for it, batch by batch; then up to a place between the two revocations, which no checkpoint has.
+      const read = await countedTo(6);
+      expect(votes(read)).toBe(120);
+      const between = await openFold(recount.sources.fold);
+      await readAhead(between);
+      expect(await countTo(between, 5)).toBeUndefined();
+      expect([counted(between.count), votes(between), between.leftOut.since]).toEqual([
+        5,
+        240,
+        { "AT-1": Date.parse(receivedAt(1)) },
+      ]);
+      expect((await countTo(between, 6))?.checkpoint.size).toBe(6);
+      expect(bytesOf(between)).toBe(bytesOf(read));
+      expect(between.leftOut).toEqual(read.leftOut);
+      // Only one that was counted leaves out anything.
+      expect(votes(await countedTo(4))).toBe(360);
     });
   });
 

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { applyToRoad, createRoad, loadRoad, type Road, saveRoad } from "../../shared/embargo/road.ts";
 import type { OpenedEntry } from "../../shared/ledger/entry.ts";
+import { applyToLeftOut, createLeftOut, isLeftOut, type LeftOut } from "../../shared/ledger/left-out.ts";
 import { LogBroken, type LogCheckpoint, type LogReader, type ReadEntry } from "../../shared/platform/log-reader.ts";
 import { withTransaction } from "../../shared/platform/postgres.ts";
 import { openPart, sealPart } from "../../shared/platform/snapshot-seal.ts";
@@ -20,6 +21,8 @@ export interface Fold {
   road: Road;
   /** Up to `counted(count)`. */
   count: Count;
+  /** What the revocations among the counted entries leave out; one that was only read leaves out nothing yet. */
+  leftOut: LeftOut;
   /** Read but not counted yet, in order. */
   waiting: Waiting[];
   /** Tallies in `waiting`. */
@@ -28,6 +31,8 @@ export interface Fold {
   last: Prefix | null;
   /** The reader was at the head when it last looked. */
   atHead: boolean;
+  /** Another reader, at the start of the log: to count anew while `reader` stays where it is. */
+  readAnew: () => LogReader;
 }
 
 /** A prefix that the ledger has signed, and when its last entry was received. */
@@ -36,8 +41,10 @@ export interface Prefix {
   received: string;
 }
 
+type ToCount = OpenedEntry & Pick<ReadEntry, "signers">;
+
 interface Waiting {
-  entry: OpenedEntry;
+  entry: ToCount;
   checkpoint: LogCheckpoint | null;
 }
 
@@ -55,29 +62,33 @@ export const MAX_WAITING_UNITS = 50_000;
 
 const COUNT_PART = "count";
 const ROAD_PART = "road";
+/** A part of its own, for which the least length is enough: which keys were counted would otherwise show in the road's. */
+const LEFT_OUT_PART = "left-out";
 
 /** Opens the stored count, or begins at the start of the log. Throws LogBroken if the log is not the one that was counted. */
 export async function openFold(sources: FoldSources): Promise<Fold> {
   const { pool, definition, hash, snapshotKey } = sources;
   const reader = sources.createReader();
-  const begun = { reader, waiting: [], waitingUnits: 0, last: null, atHead: false };
+  const begun = { reader, waiting: [], waitingUnits: 0, last: null, atHead: false, readAnew: sources.createReader };
   const stored = await withTransaction(pool, async (client) => {
     await client.query("set transaction isolation level repeatable read, read only");
     return { position: await selectPosition(client), parts: await selectParts(client) };
   });
   if (stored.position === undefined)
-    return { ...begun, road: createRoad(definition), count: startCount(definition, hash) };
+    return { ...begun, road: createRoad(definition), count: startCount(definition, hash), leftOut: createLeftOut() };
   const part = (name: string) => {
     const sealed = stored.parts.get(name);
     if (sealed === undefined) throw new Error(`the stored part ${name} is missing`);
     return openPart(snapshotKey, name, sealed);
   };
   const kept = loadCount(definition, hash, part(COUNT_PART));
-  const rest = JSON.parse(Buffer.from(part(ROAD_PART)).toString("utf8")) as { road: string; last: Prefix | null };
+  const json = (name: string): unknown => JSON.parse(Buffer.from(part(name)).toString("utf8"));
+  const rest = json(ROAD_PART) as { road: string; last: Prefix | null };
   if (counted(kept) !== stored.position || rest.last?.checkpoint.size !== stored.position)
     throw new Error(`the stored position is ${stored.position}, its count is of ${counted(kept)}`);
   await reader.startAt(stored.position);
-  return { ...begun, road: loadRoad(rest.road), count: kept, last: rest.last };
+  const leftOut = json(LEFT_OUT_PART) as LeftOut;
+  return { ...begun, road: loadRoad(rest.road), count: kept, leftOut, last: rest.last };
 }
 
 /** Reads on to the committed head, or until too much waits to be counted. Throws LogBroken; the fold is not to be used then. */
@@ -95,45 +106,71 @@ export async function readAhead(fold: Fold): Promise<void> {
 }
 
 function takeUp(fold: Fold, read: ReadEntry): void {
-  const { index, received, statement, verdict, checkpoint } = read;
+  const { index, received, statement, verdict, signers, checkpoint } = read;
   applyToRoad(fold.road, read, read.entry.type === "definition" ? null : read.entry.key);
-  fold.waiting.push({ entry: { index, received, statement, verdict }, checkpoint });
+  fold.waiting.push({ entry: { index, received, statement, verdict, signers }, checkpoint });
   fold.waitingUnits += unitsOf(read);
 }
 
 const unitsOf = ({ statement }: OpenedEntry) => (statement?.type === "tally" ? statement.tallies.length : 0);
 
 /**
- * Counts exactly the first `size` entries; the prefix, or undefined when it cannot: it was counted past, or no checkpoint has
- * that size. `size` must not be beyond the log's head. Throws LogBroken.
+ * Counts exactly the first `size` entries, without what the revocations among them leave out; the prefix, or undefined when it
+ * cannot: it was counted past, or no checkpoint has that size. `size` must not be beyond the log's head. Throws LogBroken.
  */
 export async function countTo(fold: Fold, size: number): Promise<Prefix | undefined> {
   if (counted(fold.count) > size) return undefined;
-  countWaiting(fold, size);
+  let again = countWaiting(fold, size);
   while (fold.reader.position() < size) {
     // Batch by batch: what the candidate counts need not all wait in memory first.
     const [next] = await fold.reader.checkpointsAfter(fold.reader.position(), 1);
-    if (next === undefined || next.size > size) return undefined;
+    if (next === undefined || next.size > size) break;
     for await (const read of fold.reader.read(fold.reader.position(), next.size)) takeUp(fold, read);
-    countWaiting(fold, size);
+    if (countWaiting(fold, size)) again = true;
   }
+  while (again) again = await countAnew(fold);
   return counted(fold.count) === size && fold.last?.checkpoint.size === size ? fold.last : undefined;
 }
 
-function countWaiting(fold: Fold, size: number): void {
+/** Counts what waits below `size`. True if a revocation among it leaves out what was counted: see `countAnew`. */
+function countWaiting(fold: Fold, size: number): boolean {
   let taken = 0;
+  let again = false;
   for (const { entry, checkpoint } of fold.waiting) {
     if (entry.index >= size) break;
-    try {
-      count(fold.count, entry);
-    } catch (cause) {
-      throw new LogBroken(`entry ${entry.index} was accepted and cannot be counted`, { cause });
-    }
+    if (countOne(fold, entry)) again = true;
     fold.waitingUnits -= unitsOf(entry);
     if (checkpoint !== null) fold.last = { checkpoint, received: entry.received };
     taken++;
   }
   fold.waiting.splice(0, taken);
+  return again;
+}
+
+function countOne(fold: Fold, entry: ToCount): boolean {
+  try {
+    count(fold.count, isLeftOut(fold.leftOut, entry) ? { ...entry, verdict: "quarantined" } : entry);
+  } catch (cause) {
+    throw new LogBroken(`entry ${entry.index} was accepted and cannot be counted`, { cause });
+  }
+  return applyToLeftOut(fold.leftOut, entry) === "again";
+}
+
+/**
+ * Counts what was counted once more from the first entry on, by a reader of its own, with every revocation among it known. Nothing is
+ * stored before it is done: after a throw or a crash the stored count comes to the same revocation again. True if even so something
+ * was counted that is left out.
+ */
+async function countAnew(fold: Fold): Promise<boolean> {
+  const size = counted(fold.count);
+  fold.count = startCount(fold.count.definition, fold.count.hash);
+  const reader = fold.readAnew();
+  // What is counted was proven by a checkpoint at `size` or, when a candidate has no checkpoint's size, above it.
+  const [covering] = await reader.checkpointsAfter(size - 1, 1);
+  if (covering === undefined) throw new LogBroken(`no checkpoint covers entry ${size - 1}`);
+  let again = false;
+  for await (const read of reader.read(0, covering.size)) if (read.index < size && countOne(fold, read)) again = true;
+  return again;
 }
 
 /**
@@ -149,6 +186,7 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   const sealed = [
     [COUNT_PART, sealPart(snapshotKey, COUNT_PART, saveCount(fold.count))],
     [ROAD_PART, sealPart(snapshotKey, ROAD_PART, rest)],
+    [LEFT_OUT_PART, sealPart(snapshotKey, LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"))],
   ] as const;
   // The commit point. A crash before it leaves the former position with its count, one after it this one with this.
   await withTransaction(pool, async (client) => {

@@ -24,7 +24,6 @@ import { becomeActive } from "../../shared/platform/one-active.ts";
 import { checkDurability, openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { vaultSecret } from "../../shared/platform/seal.ts";
 import { keysOfRole, readVaultKeys } from "../../shared/platform/vault-keys.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
 import { buildApp } from "./app.ts";
 import { createRounds } from "./round.ts";
 
@@ -51,11 +50,8 @@ runService("recount", async ({ log, metrics, onStop, fail }) => {
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
-  const { vaultPrivateKey, ledgerKey } = keys;
-  const { origin } = definition;
-  const signers = signersOf(definition);
-  const createReader = () =>
-    createLogReader({ pool, definitionHash: hash, vaultPrivateKey, ledgerKey, origin, signers });
+  const { vaultPrivateKey } = keys;
+  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, definition });
   const raise = incidentsOf("recount", nc, log);
   const common = {
     pool,

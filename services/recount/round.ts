@@ -4,6 +4,7 @@ import { LogBroken } from "../../shared/platform/log-reader.ts";
 import { counted } from "../../shared/recount/count.ts";
 import { type AnswerSources, answerNewest, emptyMemory, giveShares } from "./answers.ts";
 import { type CosignSources, cosign } from "./cosign.ts";
+import { giveDataKeys } from "./data-keys.ts";
 import { type Fold, type FoldSources, openFold, readAhead, saveFold } from "./fold.ts";
 import { nextLook } from "./gate.ts";
 
@@ -37,7 +38,7 @@ const SNAPSHOT_SHARE = 10;
 const RETRY_MS = 500;
 
 /**
- * The linear protocol of this service. Each round reads the log to its head, gives shares, cosigns what it would have proposed
+ * The linear protocol of this service. Each round reads the log to its head, gives shares of releases and data keys, cosigns what it would have proposed
  * itself, counts up to the newest candidate and answers it, stores a snapshot. Every step reads where it is from the log and
  * the database and can be cut off anywhere. After an error everything in memory is thrown away and opened again.
  */
@@ -68,11 +69,12 @@ export function createRounds(sources: RoundSources): Rounds {
     fold ??= await open();
     await readAhead(fold);
     await giveShares(fold, memory, sources.answers);
+    const more = await giveDataKeys(fold, memory, sources.answers);
     await cosign(fold, memory, sources.cosign);
     const answered = await answerNewest(fold, sources.answers);
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);
-    return answered ? 0 : nextLook(fold.road, sources.now());
+    return answered || more ? 0 : nextLook(fold.road, sources.now());
   };
 
   return {

@@ -112,3 +112,31 @@ export async function insertShare(db: Db, { number, size }: ReleaseId, share: Ui
     [number, size, share],
   );
 }
+
+/** A data key as the ledger has it: its id (16 bytes), wrapped. */
+export interface WrappedKey {
+  id: Uint8Array;
+  wrapped: Uint8Array;
+}
+
+/** Data keys of the statements from index `from` up to and without `to` that lack this count's share. */
+export async function selectDataKeysWithout(db: Db, from: number, to: number, limit: number): Promise<WrappedKey[]> {
+  const { rows } = await db.query<WrappedKey>(
+    `select k.id, k.wrapped from ledger.data_key k
+      where k.id in (select s.data_key from ledger.statement s where s.index >= $1 and s.index < $2)
+        and not exists (select from release.data_key_share d where d.id = k.id and d.given_by = 'recount')
+      limit $3`,
+    [from, to, limit],
+  );
+  return rows;
+}
+
+/** Gives this count's shares, in the order of the ids; once given they stand. Postgres refuses them before the lift (SC002). */
+export async function insertDataKeyShares(db: Db, ids: Uint8Array[], shares: Uint8Array[]): Promise<void> {
+  await db.query(
+    `insert into release.data_key_share (id, given_by, share)
+     select id, 'recount', share from unnest($1::bytea[], $2::bytea[]) as given (id, share)
+     on conflict do nothing`,
+    [ids, shares],
+  );
+}

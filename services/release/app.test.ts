@@ -7,7 +7,10 @@ import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
 import { buildApp, type ReleaseDeps } from "./app.ts";
 import { type MadeRelease, makeChain } from "./fixture.ts";
+import { createPublicLog, type PublicLog } from "./log.ts";
+import { memoryLog } from "./log-fixture.ts";
 import { trustOf } from "./opened.ts";
+import { createOpening, type Stored } from "./opening.ts";
 import { createShelf, type Shelf } from "./shelf.ts";
 
 async function shelfOf(sample: Sample, chain: MadeRelease[]): Promise<Shelf> {
@@ -20,16 +23,51 @@ async function shelfOf(sample: Sample, chain: MadeRelease[]): Promise<Shelf> {
   return shelf;
 }
 
+/** A log of 3 entries, looked at once. */
+async function logOf(sample: Sample, change: (sources: ReturnType<typeof memoryLog>) => void = () => {}) {
+  const memory = memoryLog(sample);
+  await memory.grow(3);
+  change(memory);
+  const publicLog = createPublicLog(memory.sources);
+  await publicLog.round();
+  return publicLog;
+}
+
+/** A database in which nothing lies. */
+const NOTHING: Stored = {
+  findStatement: async () => undefined,
+  selectFound: async () => undefined,
+  selectSealed: async () => undefined,
+  selectBodies: async () => [],
+  selectJudgements: async () => [],
+  selectDataKeys: async () => [],
+  selectDataKeyShares: async () => [],
+  selectClear: async () => [],
+  selectUses: async () => [],
+  selectForeign: async () => [],
+  selectCosignedOver: async () => [],
+  selectBestOver: async () => undefined,
+};
+
 async function appOf(sample: Sample, chain: MadeRelease[], more: Partial<ReleaseDeps> = {}): Promise<App> {
   const { register, bytes, signatures } = sample;
+  const { log } = createHeardLog();
+  const shelf = await shelfOf(sample, chain);
+  const publicLog = more.publicLog ?? (await logOf(sample));
+  const { retrySeconds = () => 3 } = more;
+  const opened = { stored: NOTHING, register, publicLog, shelf, authorities: () => [], quorum: 0, retrySeconds, log };
   return buildApp({
-    log: createHeardLog().log,
+    log,
     metrics: createMetrics("release"),
     register,
     bytes,
     signatures,
-    shelf: await shelfOf(sample, chain),
-    retrySeconds: () => 3,
+    shelf,
+    publicLog,
+    opening: createOpening({ ...opened, now: () => 0 }),
+    findStatement: async () => undefined,
+    now: () => 0,
+    retrySeconds,
     status: () => ({ looked: true, broken: false }),
     pingNats: async () => undefined,
     ...more,
@@ -38,6 +76,8 @@ async function appOf(sample: Sample, chain: MadeRelease[], more: Partial<Release
 
 const sample = sampleDefinition();
 const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+
+const HASH = "a".repeat(64);
 
 const RESULTS = [
   "/v1/releases",
@@ -59,6 +99,29 @@ const RESULTS = [
   "/v1/%72eleases/1",
   "/v1/releases%2F1",
   "/v1/releases/..%2f..",
+  "/v1/releases/1/proof",
+  "/v1/releases/1/statement",
+  "/v1/releases/1/proof/",
+  `/statements/${HASH}`,
+  `/statements/${HASH}/`,
+  `/statements/${HASH}.jws`,
+  `/statements/${HASH}?open`,
+  `/statements/${HASH.toUpperCase()}`,
+  `/statements/%61${HASH.slice(1)}`,
+  `/%73tatements/${HASH}`,
+  `/statements%2F${HASH}`,
+  "/statements",
+  "/statements/",
+  "/statements/latest",
+  "/statements/..%2fv1%2fdefinition",
+  "/log/judgements/0",
+  "/log/judgements/000",
+  "/log/judgements/0/",
+  "/log/judgements",
+  "/log/judgements/x001/234",
+  "/log/%6audgements/0",
+  "/log/judgements%2F0",
+  "/log/judgementsfoo",
 ];
 
 describe("before the first release", () => {
@@ -242,23 +305,22 @@ describe("the mode", () => {
 });
 
 describe("/readyz", () => {
-  it.each<[string, Partial<ReleaseDeps>, Record<string, boolean>]>([
-    ["all well", {}, { database: true, nats: true, chain: true }],
-    [
-      "a broken release",
-      { status: () => ({ looked: true, broken: true }) },
-      { database: true, nats: true, chain: false },
-    ],
-    [
-      "Postgres away",
-      { status: () => ({ looked: false, broken: false }) },
-      { database: false, nats: true, chain: true },
-    ],
-    ["NATS away", { pingNats: () => Promise.reject(new Error()) }, { database: true, nats: false, chain: true }],
-    ["NATS silent", { pingNats: () => new Promise(() => {}) }, { database: true, nats: false, chain: true }],
-  ])("%s", async (_, more, checks) => {
-    const answer = await (await appOf(sample, [], more)).request("/readyz");
-    expect(await answer.json()).toMatchObject({ checks });
+  const well = { database: true, nats: true, chain: true, log: true };
+  const brokenLog = () => logOf(sample, ({ leaves }) => leaves.reverse());
+  const unreachedLog = () => logOf(sample, (memory) => Object.assign(memory, { away: new Error("away") }));
+
+  it.each<[string, Partial<ReleaseDeps>, Record<string, boolean>, (() => Promise<PublicLog>)?]>([
+    ["all well", {}, well],
+    ["a broken release", { status: () => ({ looked: true, broken: true }) }, { ...well, chain: false }],
+    ["Postgres away", { status: () => ({ looked: false, broken: false }) }, { ...well, database: false }],
+    ["NATS away", { pingNats: () => Promise.reject(new Error()) }, { ...well, nats: false }],
+    ["NATS silent", { pingNats: () => new Promise(() => {}) }, { ...well, nats: false }],
+    ["a broken log", {}, { ...well, log: false }, brokenLog],
+    ["a log that cannot be read", {}, { ...well, database: false }, unreachedLog],
+  ])("%s", async (_, more, checks, publicLog) => {
+    const app = await appOf(sample, [], { ...more, ...(publicLog && { publicLog: await publicLog() }) });
+    const answer = await app.request("/readyz");
+    expect(await answer.json()).toMatchObject({ checks, latest: 0, log: publicLog ? 0 : 3 });
     expect(answer.status).toBe(Object.values(checks).every(Boolean) ? 200 : 503);
   });
 });

@@ -4,12 +4,16 @@ import type { Register } from "../../shared/definition/register.ts";
 import { answersWithin } from "../../shared/platform/answers.ts";
 import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
+import { embargo, isEmbargoed } from "./embargo.ts";
+import { addLog, type LogRoutes } from "./log-routes.ts";
+import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
 import { type Caching, JSON_TYPE, prefersCsv, prepare, type Representation, respond } from "./representation.ts";
 import type { Shelf, Shown } from "./shelf.ts";
+import { addVerifyPage } from "./verify/serve.ts";
 
 /** What the app asks of the rest. */
-export interface ReleaseDeps {
+export interface ReleaseDeps extends LogRoutes {
   log: Logger;
   metrics: Metrics;
   register: Register;
@@ -17,6 +21,7 @@ export interface ReleaseDeps {
   bytes: Uint8Array;
   signatures: unknown;
   shelf: Pick<Shelf, "list" | "latest" | "find">;
+  opening: Opening;
   /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
   retrySeconds: () => number;
   status: () => { looked: boolean; broken: boolean };
@@ -32,14 +37,15 @@ const DEFINITION: Caching = { cacheControl: "public, max-age=300" };
 
 const PING_MS = 1_000;
 
-/** Every address below this is a results path, whether there is something at it or not. */
 const RESULTS = "/v1/releases";
 
 /** The Parliament's publication endpoint. */
 export async function buildApp(deps: ReleaseDeps): Promise<App> {
-  const { log, metrics, register, shelf, status, pingNats } = deps;
+  const { log, metrics, register, shelf, status, publicLog, pingNats } = deps;
   const served = metrics.gauge("release_latest_number", "Number of the last release served; 0 before the lift.");
   Object.assign(served, { collect: () => served.set(shelf.list().length) });
+  const entries = metrics.gauge("release_log_size", "Entries of the log that are served.");
+  Object.assign(entries, { collect: () => entries.set(publicLog.size()) });
   const app = createApp({
     service: "release",
     log,
@@ -48,19 +54,22 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     ready: async () => {
       const { looked, broken } = status();
       const nats = await answersWithin(PING_MS, pingNats());
-      const checks = { database: looked, nats, chain: !broken };
+      const ofLog = publicLog.status();
+      const checks = { database: looked && ofLog.looked, nats, chain: !broken, log: !ofLog.broken };
       return { ok: Object.values(checks).every(Boolean), checks };
     },
-    readyDetail: () => ({ latest: shelf.list().length }),
+    readyDetail: () => ({ latest: shelf.list().length, log: publicLog.size() }),
   });
   // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.
   app.use("*", async (c, next) => {
-    if (c.req.path.startsWith(RESULTS) && shelf.latest() === undefined)
-      throw new Problem("embargo.in-force", { retryAfterSeconds: deps.retrySeconds() });
+    if (shelf.latest() === undefined && isEmbargoed(c.req.method, c.req.path)) throw embargo(deps.retrySeconds);
     await next();
   });
   addReleases(app, deps);
   await addDefinition(app, deps);
+  addLog(app, deps);
+  addOpened(app, deps.opening);
+  await addVerifyPage(app, register);
   app.get("/", (c) => {
     const { document, policy } = frontPage(register, shelf.latest());
     return c.html(document, 200, { "content-security-policy": policy });

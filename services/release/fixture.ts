@@ -1,6 +1,7 @@
 import { createHash, type KeyObject, sign } from "node:crypto";
 import type { Sample } from "../../shared/definition/sample.ts";
 import type { Release } from "../../shared/formats/release.ts";
+import { firstAuthority } from "../../shared/ledger/authority.ts";
 import { signCheckpoint } from "../../shared/ledger/checkpoint.ts";
 import { canonical } from "../../shared/ledger/entry.ts";
 import {
@@ -11,7 +12,6 @@ import {
   sealCandidate,
   signRelease,
 } from "../../shared/platform/release-seal.ts";
-import { ledgerKeyOf } from "../../shared/platform/vault-keys.ts";
 import { createTabulation } from "../../shared/results/fold.ts";
 import { buildRelease } from "../../shared/results/release.ts";
 import type { SealedRelease } from "./store.ts";
@@ -50,7 +50,7 @@ export function checkpointOf(sample: Sample, size: number, root: Uint8Array = ro
     size,
     root,
     sign: signer(sample, "ledger-1"),
-    publicRaw: ledgerKeyOf(sample.definition).raw,
+    publicRaw: firstAuthority(sample.definition).key.raw,
   });
 }
 

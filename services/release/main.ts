@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { systemClock } from "../../shared/platform/clock.ts";
 import {
   DATABASE_URL,
   HOST,
@@ -16,10 +17,14 @@ import { follow } from "../../shared/platform/follow.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { incidentsOf } from "../../shared/platform/incidents.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { type ReadAuthority, readAuthorities } from "../../shared/platform/log-authorities.ts";
 import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { buildApp } from "./app.ts";
+import { createPublicLog, storedLogIn } from "./log.ts";
+import { witnessesOf } from "./log-head.ts";
 import { trustOf } from "./opened.ts";
+import { createOpening, storedIn } from "./opening.ts";
 import { createPublisher } from "./publish.ts";
 import { createShelf } from "./shelf.ts";
 import { selectAfter, selectDefinitionHash, selectOne } from "./store.ts";
@@ -47,10 +52,24 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
+  let signing: readonly ReadAuthority[] | undefined;
+  const authorities = async () => {
+    signing = await readAuthorities(pool, loaded, signing);
+    return signing;
+  };
   const shelf = createShelf({
-    trust: trustOf(loaded.definition, hash),
+    trust: trustOf(loaded.definition, hash, authorities),
     selectAfter: (number, limit) => selectAfter(pool, number, limit),
     selectOne: (number) => selectOne(pool, number),
+  });
+  const raise = incidentsOf("release", nc, log);
+  const witnesses = witnessesOf(loaded.definition);
+  const publicLog = createPublicLog({
+    ...storedLogIn(pool),
+    authorities,
+    witnesses,
+    raise,
+    log,
   });
   const js = nc.jetstream();
   const publisher = createPublisher({
@@ -58,11 +77,23 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     // The id lets NATS drop what a replica, or this service before a restart, has said already.
     publish: ({ number, size, sha256 }) =>
       js.publish(SUBJECTS.published, JSON.stringify({ number, size, sha256 }), { msgID: `published-${sha256}` }),
-    raise: incidentsOf("release", nc, log),
+    raise,
     log,
   });
-  // Everything that was published before is on the shelf again before anyone can ask for it.
-  await publisher.round();
+  // Everything that was published before is on the shelf again, and hashed, before anyone can ask for it.
+  await Promise.all([publisher.round(), publicLog.round()]);
+  const retrySeconds = () => randomInt(1, 6);
+  const opening = createOpening({
+    stored: storedIn(pool),
+    register,
+    publicLog,
+    shelf,
+    authorities,
+    quorum: witnesses.quorum,
+    retrySeconds,
+    now: systemClock,
+    log,
+  });
   const app = await buildApp({
     log,
     metrics,
@@ -70,7 +101,11 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     bytes: loaded.bytes,
     signatures: loaded.signatures,
     shelf: { ...shelf, find: publisher.find },
-    retrySeconds: () => randomInt(1, 6),
+    publicLog,
+    findStatement: opening.findStatement,
+    now: () => performance.now(),
+    opening,
+    retrySeconds,
     status: publisher.status,
     pingNats: () => nc.flush(),
   });
@@ -78,5 +113,9 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
   onStop(() => server.close());
   const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
   onStop(() => follower.stop());
+  const grower = follow({ nc, subjects: [SUBJECTS.appended], round: publicLog.round, fail });
+  onStop(() => grower.stop());
+  const reader = follow({ nc, subjects: [SUBJECTS.appended], round: opening.facts.round, fail });
+  onStop(() => reader.stop());
   announce(log, server.url);
 });

@@ -2,10 +2,11 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Definition } from "../../shared/definition/schema.ts";
 import type { Release } from "../../shared/formats/release.ts";
+import { authorityOf, firstAuthority, type LogAuthority } from "../../shared/ledger/authority.ts";
 import { readCheckpoint } from "../../shared/ledger/checkpoint.ts";
 import { joinShares, releaseSignatureHolds } from "../../shared/platform/release-seal.ts";
 import { open, SealBroken } from "../../shared/platform/seal.ts";
-import { keysOfRole, ledgerKeyOf } from "../../shared/platform/vault-keys.ts";
+import { keysOfRole } from "../../shared/platform/vault-keys.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import type { SealedRelease } from "./store.ts";
 
@@ -16,7 +17,8 @@ export interface Trust {
   hash: string;
   tabulate: ReadonlyMap<string, VerifyKey>;
   recount: ReadonlyMap<string, VerifyKey>;
-  ledger: VerifyKey;
+  /** Who signs the log's checkpoints. Asked after a checkpoint was read: an origin is committed together with its first. */
+  authorities: () => Promise<readonly LogAuthority[]> | readonly LogAuthority[];
 }
 
 /** A release that holds, as it may be served. */
@@ -35,13 +37,18 @@ export class ReleaseBroken extends Error {
   override readonly name = "ReleaseBroken";
 }
 
-export function trustOf(definition: Definition, hash: string): Trust {
+/** `authorities`: without them, the definition's own stands alone. */
+export function trustOf(
+  definition: Definition,
+  hash: string,
+  authorities: Trust["authorities"] = () => [firstAuthority(definition)],
+): Trust {
   return {
     definition,
     hash,
     tabulate: keysOfRole(definition, "tabulate"),
     recount: keysOfRole(definition, "recount"),
-    ledger: ledgerKeyOf(definition),
+    authorities,
   };
 }
 
@@ -54,10 +61,14 @@ const Answer = z.discriminatedUnion("agrees", [
 /**
  * Opens a release with both shares and checks, in this order: the shares are of one release, the seals hold, both counts have
  * signed these bytes, the document is this number of this election, its checkpoint is the ledger's, and it follows `previous`
- * (hex SHA-256 of the release before it, null for the first). Throws ReleaseBroken with the first that does not hold. The
+ * (hex SHA-256 of the release before it, null for the first). Rejects with ReleaseBroken with the first that does not hold. The
  * database is not trusted: whoever can write to it can at most keep a release back.
  */
-export function openRelease(sealed: SealedRelease, previous: string | null, trust: Trust): OpenedRelease {
+export async function openRelease(
+  sealed: SealedRelease,
+  previous: string | null,
+  trust: Trust,
+): Promise<OpenedRelease> {
   const { number, size } = sealed;
   if (sealed.recountSize !== size) throw new ReleaseBroken("the shares are of different prefixes of the log");
   const key = joinShares(sealed.tabulateShare, sealed.recountShare);
@@ -73,7 +84,7 @@ export function openRelease(sealed: SealedRelease, previous: string | null, trus
   requireSame("definition", release.definition, trust.hash);
   requireSame("election", release.election, trust.definition.election);
   requireSame("mode", release.mode, trust.definition.mode);
-  requireCheckpoint(release, sealed, trust);
+  requireCheckpoint(release, sealed, await trust.authorities());
   requireSame("previous", release.previous, previous);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { release, bytes, sha256, signatures: detached([candidate.signature, answer.signature]) };
@@ -98,9 +109,13 @@ function requireSame(what: string, found: unknown, expected: unknown): void {
 }
 
 /** The document names a prefix of the log: it must be one whose root the ledger signed. */
-function requireCheckpoint(release: Release, { size, checkpoint: note }: SealedRelease, trust: Trust): void {
-  const { origin } = trust.definition;
-  const signed = note === null ? undefined : readCheckpoint(note, { origin, publicKey: trust.ledger });
+function requireCheckpoint(
+  release: Release,
+  { size, checkpoint: note }: SealedRelease,
+  authorities: readonly LogAuthority[],
+): void {
+  const { origin, key } = authorityOf(authorities, size);
+  const signed = note === null ? undefined : readCheckpoint(note, { origin, publicKey: key });
   if (signed === undefined) throw new ReleaseBroken("the ledger has signed no checkpoint of its size");
   requireSame("origin", release.checkpoint.origin, origin);
   requireSame("size", release.checkpoint.size, size);

@@ -14,7 +14,9 @@ ${latest === undefined ? closed(lastClosing()) : open(latest)}
 <li><a href="/v1/releases">/v1/releases</a>: every release</li>
 <li><a href="/v1/releases/latest">/v1/releases/latest</a>: the last one,
 <a href="/v1/releases/latest.csv">as CSV</a>, <a href="/v1/releases/latest/signatures">its signatures</a></li>
+<li><a href="/log/checkpoint">/log/checkpoint</a>: the signed head of the log, whose tiles and entries lie beside it (C2SP tlog-tiles)</li>
 <li><a href="/v1/definition">/v1/definition</a>: what is counted, and how; <a href="/v1/definition/signatures">its signatures</a></li>
+<li><a href="/verify">/verify</a>: verify a proof or a statement in your own browser</li>
 <li><a href="/v1/codes">/v1/codes</a>: every code that a refusal may carry, and what to do</li>
 </ul>
 <p class="quiet">Definition <code>${hash}</code></p>`;

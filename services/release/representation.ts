@@ -10,8 +10,9 @@ export interface Representation {
   /** Hex SHA-256 of the document without a coding. */
   sha256: string;
   identity: Uint8Array<ArrayBuffer>;
-  gzip: Uint8Array<ArrayBuffer>;
-  br: Uint8Array<ArrayBuffer>;
+  /** Absent from what is not worth compressing. */
+  gzip?: Uint8Array<ArrayBuffer>;
+  br?: Uint8Array<ArrayBuffer>;
 }
 
 export const JSON_TYPE = "application/json";
@@ -25,11 +26,20 @@ const BROTLI = { params: { [zlib.BROTLI_PARAM_QUALITY]: 5 } };
 const packGzip = promisify(gzip);
 const packBrotli = promisify<Uint8Array, object, Uint8Array>(brotliCompress);
 
-export async function prepare(type: string, document: Uint8Array | string): Promise<Representation> {
+/** Hashes and short texts: sent as they are. */
+export function plain(type: string, document: Uint8Array | string): Representation {
   const identity = new Uint8Array(typeof document === "string" ? Buffer.from(document, "utf8") : document);
-  const sha256 = createHash("sha256").update(identity).digest("hex");
-  const [gz, br] = await Promise.all([packGzip(identity), packBrotli(identity, BROTLI)]);
-  return { type, sha256, identity, gzip: new Uint8Array(gz), br: new Uint8Array(br) };
+  return { type, sha256: createHash("sha256").update(identity).digest("hex"), identity };
+}
+
+export function prepare(type: string, document: Uint8Array | string): Promise<Required<Representation>> {
+  return pack(plain(type, document));
+}
+
+/** The same document, with its content codings. */
+export async function pack(bare: Representation): Promise<Required<Representation>> {
+  const [gz, br] = await Promise.all([packGzip(bare.identity), packBrotli(bare.identity, BROTLI)]);
+  return { ...bare, gzip: new Uint8Array(gz), br: new Uint8Array(br) };
 }
 
 export interface Caching {
@@ -43,7 +53,8 @@ export interface Caching {
  * coding has its own (RFC 9110, 8.8.3.3): the document's SHA-256, and the same with `-gzip` or `-br`.
  */
 export function respond(c: Context<Env>, { type, sha256, ...bodies }: Representation, caching: Caching): Response {
-  const coding = bestCoding(c.req.header("accept-encoding"));
+  const best = bestCoding(c.req.header("accept-encoding"));
+  const coding = bodies[best] === undefined ? "identity" : best;
   const headers: Record<string, string> = {
     etag: tagOf(sha256, coding),
     "cache-control": caching.cacheControl,
@@ -51,7 +62,7 @@ export function respond(c: Context<Env>, { type, sha256, ...bodies }: Representa
     ...(caching.contentLocation === undefined ? {} : { "content-location": caching.contentLocation }),
   };
   if (matches(c.req.header("if-none-match"), sha256)) return c.body(null, 304, headers);
-  const body = bodies[coding];
+  const body = bodies[coding] ?? bodies.identity;
   headers["content-type"] = type;
   headers["content-length"] = String(body.length);
   if (coding !== "identity") headers["content-encoding"] = coding;
@@ -61,7 +72,7 @@ export function respond(c: Context<Env>, { type, sha256, ...bodies }: Representa
 const tagOf = (sha256: string, coding: Coding) => (coding === "identity" ? `"${sha256}"` : `"${sha256}-${coding}"`);
 
 /** RFC 9110, 13.1.2. A client that has the content in any coding has it. */
-function matches(ifNoneMatch: string | undefined, sha256: string): boolean {
+export function matches(ifNoneMatch: string | undefined, sha256: string): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch.trim() === "*") return true;
   const held = ifNoneMatch.split(",").map((tag) => tag.trim().replace(/^W\//, ""));

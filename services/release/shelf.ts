@@ -21,6 +21,8 @@ export interface Shown {
   signatures: Representation;
   /** For the page. */
   union: Release["union"];
+  /** States on hold: their figures are withheld, and so are the statements that hold them. */
+  withheld: ReadonlySet<string>;
 }
 
 export interface ShelfSources {
@@ -57,7 +59,7 @@ export function createShelf({ trust, selectAfter, selectOne }: ShelfSources): Sh
   const reopen = async (wanted: Listed): Promise<Shown> => {
     const sealed = await selectOne(wanted.number);
     if (sealed === undefined) throw new ReleaseBroken("it has left the database");
-    const opened = openRelease(sealed, previousOf(wanted.number), trust);
+    const opened = await openRelease(sealed, previousOf(wanted.number), trust);
     if (opened.sha256 !== wanted.sha256) throw new ReleaseBroken("it is not the one that was published");
     return shown(opened);
   };
@@ -80,7 +82,7 @@ export function createShelf({ trust, selectAfter, selectOne }: ShelfSources): Sh
         for (const row of rows) {
           const number = listed.length + 1;
           if (row.number !== number) throw new ReleaseBroken(`number ${row.number} comes in its place`);
-          const next = await shown(openRelease(row, previousOf(number), trust));
+          const next = await shown(await openRelease(row, previousOf(number), trust));
           // From here on it is public.
           kept.set(number, next);
           kept.delete(number - KEPT);
@@ -105,6 +107,8 @@ async function shown({ release, bytes, sha256, signatures }: OpenedRelease): Pro
     prepare(CSV_TYPE, releaseCsv(release)),
     prepare("application/jose+json", signatures),
   ]);
-  const { number, asOf, status, checkpoint, union } = release;
-  return { listed: { number, sha256, size: checkpoint.size, asOf, status }, json, csv, signatures: detached, union };
+  const { number, asOf, status, checkpoint, union, states } = release;
+  const listed = { number, sha256, size: checkpoint.size, asOf, status };
+  const withheld = new Set(states.filter((state) => state.withheld).map(({ state }) => state));
+  return { listed, json, csv, signatures: detached, union, withheld };
 }

@@ -1,6 +1,7 @@
 import type { Pool } from "pg";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { applyToRoad, createRoad, loadRoad, type Road, saveRoad } from "../../shared/embargo/road.ts";
+import { applyToLeftOut, createLeftOut, isLeftOut, type LeftOut } from "../../shared/ledger/left-out.ts";
 import { LogBroken, type LogCheckpoint, type LogReader, type ReadEntry } from "../../shared/platform/log-reader.ts";
 import { withTransaction } from "../../shared/platform/postgres.ts";
 import { openPart, sealPart } from "../../shared/platform/snapshot-seal.ts";
@@ -16,8 +17,15 @@ export interface Fold {
   reader: LogReader;
   tabulation: Tabulation;
   road: Road;
+  /** What the revocations that were folded leave out. */
+  leftOut: LeftOut;
   /** The checkpoint of the last entry folded, and when that entry was received; null before any. */
   last: { checkpoint: LogCheckpoint; received: string } | null;
+  /**
+   * Another reader, at the start of the log: to count anew while `reader` stays where it is. A position that went back would
+   * tell, before the lift, that something of a revoked key had been accepted.
+   */
+  readAnew: () => LogReader;
 }
 
 export interface FoldSources {
@@ -31,6 +39,8 @@ export interface FoldSources {
 
 /** The part that holds what is not figures: the road and the last checkpoint. States have two letters, so it is none. */
 const ROAD_PART = "road";
+/** A part of its own, for which the least length is enough: which keys were counted would otherwise show in the road's. */
+const LEFT_OUT_PART = "left-out";
 
 /** Opens the stored fold, or begins at the start of the log. Throws LogBroken if the log is not the one that was folded. */
 export async function openFold(sources: FoldSources): Promise<Fold> {
@@ -41,45 +51,79 @@ export async function openFold(sources: FoldSources): Promise<Fold> {
     await client.query("set transaction isolation level repeatable read, read only");
     return { position: await selectPosition(client), parts: await selectParts(client) };
   });
-  if (stored.position === undefined)
-    return { reader, tabulation: createTabulation(definition, hash), road: createRoad(definition), last: null };
+  if (stored.position === undefined) {
+    const road = createRoad(definition);
+    const tabulation = createTabulation(definition, hash);
+    return { reader, tabulation, road, leftOut: createLeftOut(), last: null, readAnew: sources.createReader };
+  }
   const parts = new Map([...stored.parts].map(([name, sealed]) => [name, openPart(snapshotKey, name, sealed)]));
   const tabulation = loadTabulation(definition, hash, parts);
-  const rest = JSON.parse(Buffer.from(parts.get(ROAD_PART) ?? "").toString("utf8")) as {
-    road: string;
-    last: Fold["last"];
-  };
+  const rest = jsonOf(parts, ROAD_PART) as { road: string; last: Fold["last"] };
+  const leftOut = jsonOf(parts, LEFT_OUT_PART) as LeftOut;
   const road = loadRoad(rest.road);
   const at = stored.position;
   if (size(tabulation) !== at || road.size !== at || rest.last?.checkpoint.size !== at)
     throw new Error(`the stored position is ${at}, its parts are of ${size(tabulation)} and ${road.size}`);
   await reader.startAt(at);
-  return { reader, tabulation, road, last: rest.last };
+  return { reader, tabulation, road, leftOut, last: rest.last, readAnew: sources.createReader };
 }
 
-/** Folds up to the committed head. Returns how many entries came. Throws LogBroken; the fold is not to be used then. */
+function jsonOf(parts: ReadonlyMap<string, Uint8Array>, name: string): unknown {
+  const bytes = parts.get(name);
+  if (bytes === undefined) throw new Error(`the stored part ${name} is missing`);
+  return JSON.parse(Buffer.from(bytes).toString("utf8"));
+}
+
+/**
+ * Folds up to the committed head. Returns how many entries came. A revocation that leaves out what was counted has the whole
+ * prefix counted anew, in the same call: what this leaves behind is the fold of the head or, after a throw or a crash, nothing, and
+ * the stored fold begins with the same revocation again. Throws LogBroken; the fold is not to be used then.
+ */
 export async function advance(fold: Fold): Promise<number> {
   const from = fold.reader.position();
   const head = await fold.reader.head();
   if (head === undefined || head.size === from) return 0;
-  for await (const entry of fold.reader.read(from, head.size)) {
-    applyOne(fold, entry);
-    if (entry.checkpoint !== null) fold.last = { checkpoint: entry.checkpoint, received: entry.received };
+  let again = await foldTo(fold, fold.reader, head.size);
+  while (again) {
+    const { definition, hash } = fold.tabulation;
+    fold.tabulation = createTabulation(definition, hash);
+    again = await foldTo(fold, fold.readAnew(), head.size);
   }
   return head.size - from;
+}
+
+/**
+ * Folds the entries from a reader's position up to `size`. True if the count has to begin anew: the revocations up to `size` are
+ * all known then, so that however many there are it is counted once more and not once for each.
+ */
+async function foldTo(fold: Fold, reader: LogReader, size: number): Promise<boolean> {
+  let again = false;
+  for await (const read of reader.read(reader.position(), size)) {
+    applyOne(fold, read);
+    if (applyToLeftOut(fold.leftOut, read) === "again") again = true;
+    if (read.checkpoint !== null) fold.last = { checkpoint: read.checkpoint, received: read.received };
+  }
+  return again;
 }
 
 function applyOne(fold: Fold, read: ReadEntry): void {
   const { entry } = read;
   try {
-    applyEntry(fold.tabulation, read);
+    applyEntry(fold.tabulation, isLeftOut(fold.leftOut, read) ? { ...read, verdict: "quarantined" } : read);
   } catch (cause) {
     throw new LogBroken(`entry ${read.index} was accepted and cannot be counted`, { cause });
   }
   applyToRoad(fold.road, read, entry.type === "definition" ? null : entry.key);
-  // A part is stored again after any entry of its state: that it was not would tell of a quarantine before the lift.
-  const state = entry.type === "definition" ? undefined : entry.state;
-  for (const count of fold.tabulation.states) if (count.state.id === state) count.changed = true;
+  markChanged(fold.tabulation, entry);
+}
+
+/**
+ * A part is stored again after any entry of its state: that it was not would tell of a quarantine before the lift. After a `key`
+ * statement all of them are, whether it left out anything that was counted or not.
+ */
+function markChanged({ states }: Tabulation, entry: ReadEntry["entry"]): void {
+  if (entry.type === "definition") return;
+  for (const count of states) if (entry.type === "key" || count.state.id === entry.state) count.changed = true;
 }
 
 /** Stores parts and position in one transaction. After a throw the fold is to be opened again: the outcome is unknown. */
@@ -89,6 +133,7 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   const parts = saveTabulation(fold.tabulation, { changedOnly: true });
   const rest = JSON.stringify({ road: saveRoad(fold.road), last: fold.last });
   parts.set(ROAD_PART, Buffer.from(rest, "utf8"));
+  parts.set(LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"));
   const sealed = new Map([...parts].map(([name, bytes]) => [name, sealPart(snapshotKey, name, bytes)]));
   // The commit point. A crash before it leaves the former position with its parts, one after it this one with these.
   await withTransaction(pool, async (client) => {

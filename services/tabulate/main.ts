@@ -27,7 +27,6 @@ import { checkDurability, openPool, waitForPostgres } from "../../shared/platfor
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import { vaultSecret } from "../../shared/platform/seal.ts";
 import { keysOfRole, readVaultKeys } from "../../shared/platform/vault-keys.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
 import { buildApp } from "./app.ts";
 import { createPoster } from "./post.ts";
 import { createRounds } from "./round.ts";
@@ -58,11 +57,8 @@ runService("tabulate", async ({ log, metrics, onStop, fail }) => {
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
-  const { vaultPrivateKey, ledgerKey } = keys;
-  const { origin } = definition;
-  const signers = signersOf(definition);
-  const createReader = () =>
-    createLogReader({ pool, definitionHash: hash, vaultPrivateKey, ledgerKey, origin, signers });
+  const { vaultPrivateKey } = keys;
+  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, definition });
   const raise = incidentsOf("tabulate", nc, log);
   const steadyMs = () => performance.now();
   const poster = createPoster({ url: config.SCRUTIN_INGEST_URL, fetch, log, steadyMs, answered: () => wake() });

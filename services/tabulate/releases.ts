@@ -55,20 +55,22 @@ export interface ReleaseMemory {
   agreed: AgreedRelease | null;
   /** Number of the last release whose share was given; null when not looked up yet. */
   lastShare: number | null;
+  /** The data keys of all statements below this were given. */
+  dataKeysTo: number;
 }
 
-export const emptyMemory = (): ReleaseMemory => ({ candidate: null, agreed: null, lastShare: null });
+export const emptyMemory = (): ReleaseMemory => ({ candidate: null, agreed: null, lastShare: null, dataKeysTo: 0 });
 
 export const sha256Hex = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 /** The header of the release that the folded prefix makes: it follows the last release that the prefix holds. */
-function headerOf(fold: Fold, origin: string): ReleaseHeader | undefined {
+function headerOf(fold: Fold): ReleaseHeader | undefined {
   if (fold.last === null) return undefined;
   const { checkpoint, received } = fold.last;
   const before = releaseBefore(fold.road, checkpoint.size);
   return {
     number: (before?.number ?? 0) + 1,
-    checkpoint: { origin, size: checkpoint.size, root: checkpoint.root },
+    checkpoint,
     asOf: received,
     previous: before?.release ?? null,
   };
@@ -84,7 +86,7 @@ export async function writeCandidate(
   sources: ReleaseSources,
   steadyMs: number,
 ): Promise<number | undefined> {
-  const header = headerOf(fold, sources.definition.origin);
+  const header = headerOf(fold);
   if (header === undefined) return undefined;
   const { number } = header;
   if (memory.candidate?.number !== number) {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
+import { giveDataKeys } from "./data-keys.ts";
 import { advance, type Fold, type FoldSources, openFold, saveFold } from "./fold.ts";
 import { nextLook } from "./gate.ts";
 import { noProposals, type ProposalSources, travel } from "./proposals.ts";
@@ -36,7 +37,7 @@ const SNAPSHOT_SHARE = 10;
 const RETRY_MS = 500;
 
 /**
- * The linear protocol of this service. Each round folds the log to its committed head, gives shares, moves the lift and the
+ * The linear protocol of this service. Each round folds the log to its committed head, gives shares of releases and data keys, moves the lift and the
  * releases on, writes a candidate, stores a snapshot. Every step reads where it is from the log and the database and can be cut
  * off anywhere. After an error everything in memory is thrown away and opened again: no state of unknown outcome is used.
  */
@@ -71,11 +72,13 @@ export function createRounds(sources: RoundSources): Rounds {
     const entries = await advance(fold);
     if (entries > 0) sources.log.debug({ from, to: from + entries }, "folded");
     await giveShares(fold, releases, sources.releases);
+    const more = await giveDataKeys(fold.road, releases, sources.releases);
     await findAgreed(releases, sources.releases);
     await travel(fold.road, proposals, releases, sources.proposals, sources.steadyMs());
     const dueMs = await writeCandidate(fold, releases, sources.releases, sources.steadyMs());
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);
+    if (more) return 0;
     return Math.min(nextLook(fold.road, sources.now(), proposals.pending !== null), dueMs ?? Number.POSITIVE_INFINITY);
   };
 

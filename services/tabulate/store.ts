@@ -122,3 +122,25 @@ export async function insertShare(db: Db, { number, size }: ReleaseId, share: Ui
     [number, size, share],
   );
 }
+
+/** Ids (16 bytes) of data keys of the statements from index `from` up to and without `to` that lack this count's share. */
+export async function selectDataKeysWithout(db: Db, from: number, to: number, limit: number): Promise<Uint8Array[]> {
+  const { rows } = await db.query<{ id: Uint8Array }>(
+    `select distinct s.data_key as id from ledger.statement s
+      where s.index >= $1 and s.index < $2 and not exists (
+        select from release.data_key_share d where d.id = s.data_key and d.given_by = 'tabulate')
+      limit $3`,
+    [from, to, limit],
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Gives this count's shares, in the order of the ids; once given they stand. Postgres refuses them before the lift (SC002). */
+export async function insertDataKeyShares(db: Db, ids: Uint8Array[], shares: Uint8Array[]): Promise<void> {
+  await db.query(
+    `insert into release.data_key_share (id, given_by, share)
+     select id, 'tabulate', share from unnest($1::bytea[], $2::bytea[]) as given (id, share)
+     on conflict do nothing`,
+    [ids, shares],
+  );
+}

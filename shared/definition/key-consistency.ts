@@ -27,16 +27,19 @@ export function keyContradictions(definition: Definition, report: Report): void 
     report,
   );
   for (const key of signing) {
-    const raw = decodeBase64url(key.publicKey);
-    if (raw === undefined || !isStrictPublicKey(raw))
+    if (!isUsableEd25519(key.publicKey))
       report("definition.key-unusable", `The public key of ${key.id} is not a usable Ed25519 key.`);
   }
+  for (const { name, publicKey } of definition.witnesses?.keys ?? [])
+    if (!isUsableEd25519(publicKey))
+      report("definition.key-unusable", `The public key of the witness ${name} is not a usable Ed25519 key.`);
   for (const [name, publicKey] of Object.entries(definition.vault))
     if (!isUsableX25519(publicKey))
       report("definition.key-unusable", `The vault's ${name} is not a usable X25519 key.`);
   sharedKeys(definition, report);
   officeKeys(definition, report);
   roleKeys(definition, report);
+  witnessKeys(definition, report);
 }
 
 /** One key for two offices, or for an office and a trustee, would let one person speak as two. */
@@ -45,6 +48,7 @@ function sharedKeys(definition: Definition, report: Report): void {
   const owners = [
     ...definition.authority.map((key) => [`${key.id} of the authority`, key.publicKey] as const),
     ...definition.keys.map((key) => [key.id, key.publicKey] as const),
+    ...(definition.witnesses?.keys ?? []).map((key) => [`the witness ${key.name}`, key.publicKey] as const),
     ["the vault", definition.vault.publicKey] as const,
     ["the recovery", definition.vault.recoveryKey] as const,
   ];
@@ -62,7 +66,8 @@ function officeKeys(definition: Definition, report: Report): void {
     const known = officials.get(key.state);
     if (known === undefined)
       report("definition.key-of-no-state", `Key ${key.id} is of ${key.state}, which is no state of the definition.`);
-    known?.add(key.official);
+    // A back-up key signs no figures: whoever holds it is not one of the officials who can.
+    if (key.backup !== true) known?.add(key.official);
   }
   for (const state of definition.states) {
     const have = officials.get(state.id)?.size ?? 0;
@@ -83,6 +88,25 @@ function roleKeys(definition: Definition, report: Report): void {
   unique("definition.trustee-twice", "Trustee", persons, report);
   if (new Set(persons).size < TRUSTEES_NEEDED)
     report("definition.trustees-missing", `The definition needs at least ${TRUSTEES_NEEDED} trustees.`);
+}
+
+/** Two quorums that share no witness could have seen two logs. The log itself is no witness of its own growth. */
+function witnessKeys({ witnesses, origin }: Definition, report: Report): void {
+  if (witnesses === undefined) return;
+  const { quorum, keys } = witnesses;
+  const names = keys.map(({ name }) => name);
+  unique("definition.witness-twice", "Witness", names, report);
+  if (names.includes(origin)) report("definition.witness-is-the-log", `The witness ${origin} has the name of the log.`);
+  if (quorum * 2 <= keys.length || quorum > keys.length)
+    report(
+      "definition.witness-quorum",
+      `A quorum of ${quorum} of ${keys.length} witnesses is not more than half of them and at most all.`,
+    );
+}
+
+function isUsableEd25519(text: string): boolean {
+  const raw = decodeBase64url(text);
+  return raw !== undefined && isStrictPublicKey(raw);
 }
 
 function isUsableX25519(text: string): boolean {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { importVerifyKey, verifySignature } from "../statement/ed25519.ts";
 import { openEnvelope } from "../statement/jws.ts";
 import { readStatement } from "../statement/read.ts";
-import { SAMPLE_CLOSE, sampleCommon, sampleDefinition, sampleTally, signSample } from "./sample.ts";
+import { newSampleKey, SAMPLE_CLOSE, sampleCommon, sampleDefinition, sampleTally, signSample } from "./sample.ts";
 import { readDefinition } from "./validate.ts";
 
 describe("the sample", () => {
@@ -42,6 +42,25 @@ describe("the sample", () => {
     }
     expect(sample.vault.jwk).toMatchObject({ crv: "X25519", x: sample.definition.vault.publicKey });
     expect(sample.recovery.jwk).toMatchObject({ crv: "X25519", x: sample.definition.vault.recoveryKey });
+  });
+
+  it("has back-up keys and witnesses when it is asked to", () => {
+    const more = sampleDefinition({ backups: ["AT", "LU"], witnesses: 3 });
+    expect(readDefinition(more.bytes, more.signatures, more.anchors).kind).toBe("valid");
+    expect(more.register.key("LU-backup")).toMatchObject({ role: "office", state: "LU", backup: true });
+    expect(more.definition.witnesses).toMatchObject({ quorum: 2, keys: [{ name: "witness-1" }, {}, {}] });
+    for (const { name, publicKey } of more.definition.witnesses?.keys ?? [])
+      expect(more.keys.get(name)?.jwk.x).toBe(publicKey);
+    expect(sample.definition).not.toHaveProperty("witnesses");
+    expect(sample.keys.has("AT-backup")).toBe(false);
+  });
+
+  it("makes a new key once, for statements that bring one", () => {
+    const own = sampleDefinition();
+    const { publicRaw } = newSampleKey(own, "AT-9");
+    expect(own.keys.get("AT-9")?.publicRaw).toBe(publicRaw);
+    expect(own.register.key("AT-9")).toBeUndefined();
+    for (const id of ["AT-9", "AT-1"]) expect(() => newSampleKey(own, id)).toThrow(`has a key ${id}`);
   });
 
   it.each([[["AT-1"]], [["LU-1", "LU-2"]]])("signs statements that open, by %s", (kids) => {

@@ -15,7 +15,7 @@ import type { Anchor } from "./validate.ts";
  * AT: one constituency, one signature a statement, units with a register (AT-1 to AT-4) and one without (AT-P), close
  * limits. LU: two constituencies (LU-N, LU-S), six votes a ballot, two officials sign each statement (LU-1, LU-2), units
  * LU-11, LU-12 and LU-21. Keys: AT-1, AT-2, AT-3 (the second key of AT-1's official), LU-1, LU-2, trustee-1 to trustee-3,
- * tabulate-1, recount-1, ledger-1, authority-1, authority-2.
+ * tabulate-1, recount-1, ledger-1, authority-1, authority-2. On demand back-up keys (AT-backup) and witnesses (witness-1).
  */
 
 /** When all polls of the sample close unless a test says otherwise: 9 June 2024, 21:00 UTC. */
@@ -26,6 +26,10 @@ export interface SampleOverrides {
   seed?: string;
   /** When all polls close, ms UTC. */
   closesAt?: number;
+  /** States that have a back-up key as well; its id is the state's with `-backup`. */
+  backups?: readonly string[];
+  /** How many witnesses watch the log; a bare majority is their quorum. Their names are their key ids. None unless said. */
+  witnesses?: number;
   /** Last changes to the definition before it is hashed and signed. */
   edit?: (definition: Definition) => void;
 }
@@ -130,8 +134,16 @@ function closing(where: string, timezone: string, at: number): State["closings"]
   return { where, local: localTime(timezone, at), utc: new Date(at).toISOString(), counts: true };
 }
 
+type PublicKeyOf = (id: string) => string;
+
+function witnessesOf(count: number, publicKey: PublicKeyOf): NonNullable<Definition["witnesses"]> {
+  const names = Array.from({ length: count }, (_, n) => `witness-${n + 1}`);
+  const keys = names.map((name) => ({ name, operator: `Operator of ${name}`, publicKey: publicKey(name) }));
+  return { quorum: Math.floor(count / 2) + 1, keys };
+}
+
 /** The public halves of every key, as the definition lists them. */
-function keysOf(publicKey: (id: string) => string): Key[] {
+function keysOf(publicKey: PublicKeyOf, backups: readonly string[]): Key[] {
   const office = (id: string, state: string, official: string): Key => {
     return { id, role: "office", state, official, publicKey: publicKey(id) };
   };
@@ -141,6 +153,10 @@ function keysOf(publicKey: (id: string) => string): Key[] {
     office("AT-3", "AT", "Anna"),
     office("LU-1", "LU", "Claire"),
     office("LU-2", "LU", "Denis"),
+    ...backups.map((state): Key => {
+      const id = `${state}-backup`;
+      return { id, role: "office", state, official: "A safe", publicKey: publicKey(id), backup: true };
+    }),
     ...[1, 2, 3].map((n): Key => {
       const id = `trustee-${n}`;
       return { id, role: "trustee", person: `Trustee ${n}`, publicKey: publicKey(id) };
@@ -153,7 +169,7 @@ function keysOf(publicKey: (id: string) => string): Key[] {
 
 /** The sample with its bytes (canonical JSON), signed by both keys of its authority. Same overrides, same bytes. */
 export function sampleDefinition(overrides: SampleOverrides = {}): Sample {
-  const { seed = "", closesAt = SAMPLE_CLOSE, edit } = overrides;
+  const { seed = "", closesAt = SAMPLE_CLOSE, backups = [], witnesses = 0, edit } = overrides;
   const keys = new Map<string, SampleKey>();
   const publicKey = (id: string): string => {
     const key = sampleKey(seed, id);
@@ -172,8 +188,9 @@ export function sampleDefinition(overrides: SampleOverrides = {}): Sample {
     seats: 26,
     groups: ["EPP", "NI"].map((id) => ({ id, name: id })),
     authority,
-    keys: keysOf(publicKey),
+    keys: keysOf(publicKey, backups),
     vault: { publicKey: vault.jwk.x, recoveryKey: recovery.jwk.x },
+    ...(witnesses > 0 && { witnesses: witnessesOf(witnesses, publicKey) }),
     states: [austria(closesAt), luxembourg(closesAt)],
     sources: [],
   };
@@ -184,6 +201,14 @@ export function sampleDefinition(overrides: SampleOverrides = {}): Sample {
   const signatures = signDefinition(bytes, signers);
   const register = createRegister(definition, hash);
   return { definition, hash, bytes, signatures, anchors: authority, register, keys, vault, recovery };
+}
+
+/** A key pair that the definition does not hold, for statements that bring one; `signSample` knows it from now on. */
+export function newSampleKey(sample: Sample, id: string): SampleKey {
+  if (sample.keys.has(id)) throw new RangeError(`the sample has a key ${id}`);
+  const key = sampleKey("new", id);
+  sample.keys.set(id, key);
+  return key;
 }
 
 function keyOf(keys: ReadonlyMap<string, SampleKey>, id: string): SampleKey {

@@ -18,7 +18,12 @@ const Text = z.string().min(1).max(2000);
 const Count = z.number().int().nonnegative().max(1_000_000_000);
 const Instant = z.iso.datetime({ precision: undefined }); // UTC, ends in Z
 const LocalInstant = z.iso.datetime({ offset: true, local: false }); // with its offset: never a bare local time
-const Key32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/); // 32 bytes, base64url
+export const Key32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/); // 32 bytes, base64url
+/** The log's origin: a URL without a scheme (C2SP tlog-checkpoint). */
+export const Origin = z
+  .string()
+  .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/)
+  .max(255);
 /** An exact decimal such as "5", "1.8" or "1.2"; floats never enter. */
 const Decimal = z.string().regex(/^\d{1,4}(\.\d{1,6})?$/);
 
@@ -156,7 +161,15 @@ const State = z.strictObject({
 });
 
 const Key = z.discriminatedUnion("role", [
-  z.strictObject({ id: KeyId, role: z.literal("office"), state: StateId, official: Text, publicKey: Key32 }),
+  /** `backup`: a key that is kept away from the night and may do one thing, revoke and rotate keys of its state. */
+  z.strictObject({
+    id: KeyId,
+    role: z.literal("office"),
+    state: StateId,
+    official: Text,
+    publicKey: Key32,
+    backup: z.literal(true).optional(),
+  }),
   z.strictObject({ id: KeyId, role: z.literal("trustee"), person: Text, publicKey: Key32 }),
   z.strictObject({ id: KeyId, role: z.enum(["ledger", "tabulate", "recount"]), publicKey: Key32 }),
 ]);
@@ -167,11 +180,7 @@ export const Definition = z.strictObject({
   title: Text,
   /** An exercise says so in everything that it produces; what is signed for it is never accepted elsewhere. */
   mode: z.enum(["live", "exercise"]),
-  /** The log's origin: a URL without a scheme (C2SP tlog-checkpoint). */
-  origin: z
-    .string()
-    .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/)
-    .max(255),
+  origin: Origin,
   seats: z.number().int().positive(),
   groups: z.array(z.strictObject({ id: z.string().regex(/^[A-Za-z]{2,16}$/), name: Text })).min(1),
   /** Keys of the election authority: two of them sign the definition. */
@@ -179,6 +188,19 @@ export const Definition = z.strictObject({
   keys: z.array(Key),
   /** X25519 public keys to which data keys are wrapped: the vault's, and the one that trustees can rebuild. */
   vault: z.strictObject({ publicKey: Key32, recoveryKey: Key32 }),
+  /**
+   * Who watches the log grow (C2SP tlog-witness): the names and Ed25519 keys that cosign, and how many of them a head needs. More than
+   * half, so that no two quorums can have seen two logs.
+   */
+  witnesses: z
+    .strictObject({
+      quorum: z.number().int().positive(),
+      keys: z
+        .array(z.strictObject({ name: Origin, operator: Text, publicKey: Key32 }))
+        .min(1)
+        .max(15),
+    })
+    .optional(),
   states: z.array(State).min(1),
   sources: z.array(Text),
 });

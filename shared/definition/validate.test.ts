@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Definition } from "./schema.ts";
+import type { Definition, Key } from "./schema.ts";
 import { signDefinition } from "./sign.ts";
 import { signTest, TEST_ANCHORS, testDefinition, testKey, testPublicKey } from "./test-definition.ts";
 import { type Anchor, MAX_DEFINITION_BYTES, MAX_REASONS, type ReadDefinition, readDefinition } from "./validate.ts";
@@ -148,6 +148,23 @@ const without =
     d.keys = d.keys.filter((key) => key.role !== role);
   };
 
+/** The definition gets witnesses w1, w2, …, each with a key of its own. */
+const watched =
+  (
+    count: number,
+    quorum: number,
+    change: (keys: NonNullable<Definition["witnesses"]>["keys"]) => void = () => {},
+  ): Change =>
+  (d) => {
+    const names = Array.from({ length: count }, (_, n) => `w${n + 1}`);
+    d.witnesses = { quorum, keys: names.map((name) => ({ name, operator: "x", publicKey: testPublicKey(name) })) };
+    change(d.witnesses.keys);
+  };
+const backUp = (id: string): Key => {
+  const state = id.slice(0, 2);
+  return { id, role: "office", state, official: `Safe ${id}`, publicKey: testPublicKey(id), backup: true };
+};
+
 // biome-ignore format: one case per line is what one reads
 const CONTRADICTIONS: [code: string, what: string, change: Change][] = [
   ["definition.seats-differ", "the Union's seats", (d) => (d.seats = 10)],
@@ -206,6 +223,27 @@ const CONTRADICTIONS: [code: string, what: string, change: Change][] = [
   ["definition.key-of-no-state", "an office of no state", (d) => { d.keys[2] = { ...at(d.keys, 2), role: "office", state: "FR", official: "x" }; }],
   ["definition.officials-missing", "one official where two sign", (d) => { d.keys.splice(0, 1); }],
   ["definition.officials-missing", "one official with two keys", (d) => { d.keys[1] = { ...at(d.keys, 1), role: "office", state: "IT", official: "Official IT-1" }; }],
+  ["definition.officials-missing", "a back-up key in an official's place", (d) => { d.keys[1] = backUp("IT-2"); }],
+  ["definition.officials-missing", "no key but the back-up", (d) => { d.keys[2] = backUp("BE-1"); }],
+  ["definition.key-of-no-state", "a back-up key of no state", (d) => { d.keys.push(backUp("FR-9")); }],
+  ["definition.key-twice", "a back-up key that is the other too", (d) => { d.keys.push({ ...backUp("BE-9"), publicKey: testPublicKey("BE-1") }); }],
+  ["definition.witness-quorum", "half of two witnesses", watched(2, 1)],
+  ["definition.witness-quorum", "half of four", watched(4, 2)],
+  ["definition.witness-quorum", "more than all", watched(3, 4)],
+  ["definition.witness-quorum", "one of fifteen", watched(15, 1)],
+  ["definition.witness-twice", "a witness twice", watched(3, 2, (keys) => { at(keys, 2).name = "w1"; })],
+  ["definition.witness-is-the-log", "a witness with the log's name", watched(1, 1, (keys) => { at(keys, 0).name = testDefinition().origin; })],
+  ["definition.key-twice", "one key for two witnesses", watched(3, 2, (keys) => { at(keys, 2).publicKey = testPublicKey("w1"); })],
+  ["definition.key-twice", "a witness with the ledger's key", watched(3, 2, (keys) => { at(keys, 1).publicKey = testPublicKey("ledger-1"); })],
+  ["definition.key-twice", "a witness with the authority's key", watched(1, 1, (keys) => { at(keys, 0).publicKey = testPublicKey("authority-2"); })],
+  ["definition.key-twice", "a witness with the vault's key", watched(1, 1, (keys) => { at(keys, 0).publicKey = testPublicKey("vault", "x25519"); })],
+  ["definition.key-unusable", "a witness' key of small order", watched(2, 2, (keys) => { at(keys, 1).publicKey = `AQ${"A".repeat(41)}`; })],
+  ["definition.shape", "a quorum of none", watched(1, 0)],
+  ["definition.shape", "no witness", watched(0, 1)],
+  ["definition.shape", "sixteen witnesses", watched(16, 9)],
+  ["definition.shape", "a witness' name with a space", watched(1, 1, (keys) => { at(keys, 0).name = "w 1"; })],
+  ["definition.shape", "a trustee's back-up", (d) => { d.keys[3] = { ...at(d.keys, 3), backup: true } as never; }],
+  ["definition.shape", "a back-up that is none", (d) => { d.keys[2] = { ...at(d.keys, 2), backup: false } as never; }],
   ["definition.role-without-key", "no ledger", without("ledger")],
   ["definition.role-without-key", "no tabulate", without("tabulate")],
   ["definition.role-without-key", "no recount", without("recount")],
@@ -214,6 +252,15 @@ const CONTRADICTIONS: [code: string, what: string, change: Change][] = [
 ];
 
 describe("a definition that contradicts itself", () => {
+  it.each([1, 2, 3, 4, 15])("is not one with %i witnesses, more than half of whom are the quorum", (count) => {
+    for (let quorum = Math.floor(count / 2) + 1; quorum <= count; quorum++) {
+      const definition = testDefinition();
+      watched(count, quorum)(definition);
+      definition.keys.push(backUp("IT-9"), backUp("IT-10"));
+      expect(codesOf(readSigned(bytesOf(definition)))).toEqual([]);
+    }
+  });
+
   it.each(CONTRADICTIONS)("is refused with %s: %s", (code, _what, change) => {
     const definition = testDefinition();
     change(definition);

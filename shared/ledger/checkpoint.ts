@@ -9,47 +9,71 @@ import { HASH_BYTES } from "./merkle.ts";
 
 /** Signature lines in a note: the log's and those of its witnesses. */
 export const MAX_NOTE_SIGNATURES = 16;
-/** Algorithm byte of a log's Ed25519 signature; witnesses' cosignatures have 0x04. */
-const ED25519 = 0x01;
+/** Algorithm bytes: a log's Ed25519 signature, and a witness' Ed25519 cosignature. */
+export const NOTE_ALGORITHM = { log: 0x01, cosignature: 0x04 } as const;
+export type NoteAlgorithm = (typeof NOTE_ALGORITHM)[keyof typeof NOTE_ALGORITHM];
 const ID_BYTES = 4;
 const LINE_START = "— ";
 
-/** The first 4 bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key). `publicRaw`: 32 bytes. */
-function keyId(name: string, publicRaw: Uint8Array): Uint8Array {
-  const hash = createHash("sha256").update(`${name}\n`).update(Uint8Array.of(ED25519)).update(publicRaw).digest();
+/** The first 4 bytes of SHA-256(name ‖ 0x0A ‖ algorithm ‖ public key). `publicRaw`: 32 bytes. */
+export function keyId(name: string, algorithm: NoteAlgorithm, publicRaw: Uint8Array): Uint8Array {
+  const hash = createHash("sha256").update(`${name}\n`).update(Uint8Array.of(algorithm)).update(publicRaw).digest();
   return hash.subarray(0, ID_BYTES);
 }
 
 /** A key's name has no spaces and no plus (signed-note), so that lines and verifier keys split one way only. */
-function isName(name: string): boolean {
+export function isKeyName(name: string): boolean {
   return name.length > 0 && !/[\s+\p{Cc}]/u.test(name) && name.isWellFormed();
 }
 
 /** `name+<8 hex of the key id>+base64(0x01 ‖ public key)`: how Go tools and witnesses are told a log's key. */
-export function verifierKey(name: string, publicRaw: Uint8Array): string {
-  const material = Buffer.concat([Uint8Array.of(ED25519), publicRaw]).toString("base64");
-  return `${name}+${Buffer.from(keyId(name, publicRaw)).toString("hex")}+${material}`;
+export function verifierKey(
+  name: string,
+  publicRaw: Uint8Array,
+  algorithm: NoteAlgorithm = NOTE_ALGORITHM.log,
+): string {
+  const material = Buffer.concat([Uint8Array.of(algorithm), publicRaw]).toString("base64");
+  return `${name}+${Buffer.from(keyId(name, algorithm, publicRaw)).toString("hex")}+${material}`;
 }
 
 /** One signature line with its newline; `signature`: 64 bytes over the note's text. */
-export function noteSignatureLine(name: string, publicRaw: Uint8Array, signature: Uint8Array): string {
-  return `${LINE_START}${name} ${Buffer.concat([keyId(name, publicRaw), signature]).toString("base64")}\n`;
+export function noteSignatureLine(
+  name: string,
+  publicRaw: Uint8Array,
+  signature: Uint8Array,
+  algorithm: NoteAlgorithm = NOTE_ALGORITHM.log,
+): string {
+  const id = keyId(name, algorithm, publicRaw);
+  return `${LINE_START}${name} ${Buffer.concat([id, signature]).toString("base64")}\n`;
 }
 
-interface NoteLine {
+/** A signature line, taken apart and not verified. */
+export interface NoteLine {
   name: string;
+  /** 4 bytes. */
   id: Uint8Array;
+  /** What follows the id: 64 bytes of a log, 72 of a cosignature, anything of others. */
   signature: Uint8Array;
 }
 
 /** Padded standard base64 that encodes its bytes in the one canonical way. */
-function decodeBase64(text: string): Uint8Array | undefined {
+export function decodeBase64(text: string): Uint8Array | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.toString("base64") === text ? bytes : undefined;
 }
 
+/** Reads one signature line without its newline; undefined if it is malformed. */
+export function readNoteLine(row: string): NoteLine | undefined {
+  if (!row.startsWith(LINE_START)) return undefined;
+  const [name, encoded, ...more] = row.slice(LINE_START.length).split(" ");
+  if (name === undefined || encoded === undefined || more.length > 0 || !isKeyName(name)) return undefined;
+  const bytes = decodeBase64(encoded);
+  if (bytes === undefined || bytes.length <= ID_BYTES) return undefined;
+  return { name, id: bytes.subarray(0, ID_BYTES), signature: bytes.subarray(ID_BYTES) };
+}
+
 /** Takes a note apart at its last blank line; undefined if it is malformed in any part. Verifies nothing. */
-function splitNote(note: string): { text: string; lines: NoteLine[] } | undefined {
+export function splitNote(note: string): { text: string; lines: NoteLine[] } | undefined {
   const at = note.lastIndexOf("\n\n");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a note may not hold
   if (at < 0 || !note.endsWith("\n") || !note.isWellFormed() || /[\u0000-\u0009\u000b-\u001f]/.test(note))
@@ -58,12 +82,9 @@ function splitNote(note: string): { text: string; lines: NoteLine[] } | undefine
   if (rows.length > MAX_NOTE_SIGNATURES) return undefined;
   const lines: NoteLine[] = [];
   for (const row of rows) {
-    if (!row.startsWith(LINE_START)) return undefined;
-    const [name, encoded, ...more] = row.slice(LINE_START.length).split(" ");
-    if (name === undefined || encoded === undefined || more.length > 0 || !isName(name)) return undefined;
-    const bytes = decodeBase64(encoded);
-    if (bytes === undefined || bytes.length <= ID_BYTES) return undefined;
-    lines.push({ name, id: bytes.subarray(0, ID_BYTES), signature: bytes.subarray(ID_BYTES) });
+    const line = readNoteLine(row);
+    if (line === undefined) return undefined;
+    lines.push(line);
   }
   return { text: note.slice(0, at + 1), lines };
 }
@@ -74,7 +95,7 @@ function splitNote(note: string): { text: string; lines: NoteLine[] } | undefine
  */
 export function verifyNote(note: string, { name, publicKey }: { name: string; publicKey: VerifyKey }) {
   const split = splitNote(note);
-  const id = keyId(name, publicKey.raw);
+  const id = keyId(name, NOTE_ALGORITHM.log, publicKey.raw);
   const line = split?.lines.find((l) => l.name === name && Buffer.compare(l.id, id) === 0);
   if (split === undefined || line === undefined) return undefined;
   return verifySignature(Buffer.from(split.text, "utf8"), line.signature, publicKey) ? split.text : undefined;
@@ -113,15 +134,25 @@ export function readCheckpoint(
 ): { size: number; root: Uint8Array } | undefined {
   const split = splitNote(note);
   if (split === undefined) return undefined;
-  const id = keyId(origin, publicKey.raw);
+  const id = keyId(origin, NOTE_ALGORITHM.log, publicKey.raw);
   const own = split.lines.map((line) => line.name === origin && Buffer.compare(line.id, id) === 0);
   if (own.lastIndexOf(true) !== 0) return undefined;
   const text = verifyNote(note, { name: origin, publicKey });
-  const [first, size, rootText, end, ...more] = text?.split("\n") ?? [];
-  if (first !== origin || size === undefined || rootText === undefined || end !== "" || more.length > 0)
-    return undefined;
+  const read = text === undefined ? undefined : parseCheckpoint(text);
+  return read?.origin === origin ? { size: read.size, root: read.root } : undefined;
+}
+
+/** Reads a checkpoint's text: exactly three lines, size in decimal, a root of 32 bytes. Undefined for anything else. Verifies nothing. */
+export function parseCheckpoint(text: string): { origin: string; size: number; root: Uint8Array } | undefined {
+  const [origin, digits, rootText, end, ...more] = text.split("\n");
+  if (!origin || digits === undefined || rootText === undefined || end !== "" || more.length > 0) return undefined;
+  const size = parseSize(digits);
   const root = decodeBase64(rootText);
-  if (!/^(0|[1-9]\d{0,15})$/.test(size) || !Number.isSafeInteger(Number(size)) || root?.length !== HASH_BYTES)
-    return undefined;
-  return { size: Number(size), root };
+  return size === undefined || root?.length !== HASH_BYTES ? undefined : { origin, size, root };
+}
+
+/** A tree's size in decimal, without sign or leading zeros, at most 2^53 - 1. */
+export function parseSize(digits: string): number | undefined {
+  const size = Number(digits);
+  return /^(0|[1-9]\d{0,15})$/.test(digits) && Number.isSafeInteger(size) ? size : undefined;
 }

@@ -23,6 +23,11 @@ export const VERDICT_CODES = {
     means: "This key may not say this.",
     todo: "Use a key whose role covers this type of statement.",
   },
+  "F.105": {
+    name: "key-ended",
+    means: "This key had been replaced or revoked when the statement came.",
+    todo: "Sign it again with the key that took its place, under a sequence number of that key.",
+  },
   "F.201": {
     name: "unit-unknown",
     means: "The definition has no such unit.",
@@ -124,6 +129,31 @@ export const VERDICT_CODES = {
     name: "decision-pointless",
     means: "There is nothing that this decision could change.",
     todo: "Check the state of holds, closures and ties.",
+  },
+  "F.409": {
+    name: "key-known",
+    means: "This key id or public key is in use, or was; neither is ever used a second time.",
+    todo: "Make a new key pair, give it a new id, and sign again.",
+  },
+  "F.410": {
+    name: "possession-missing",
+    means: "The new key did not sign.",
+    todo: "Sign it again under a new sequence number, with the new key as well.",
+  },
+  "F.411": {
+    name: "key-not-revocable",
+    means: "There is no such key of an office, it is revoked from then on already, or that instant lies ahead.",
+    todo: "Check the key id, and since when the key is to count for nothing.",
+  },
+  "F.412": {
+    name: "key-weak",
+    means: "The new public key is no usable Ed25519 key.",
+    todo: "Make a new key pair with a current tool.",
+  },
+  "F.413": {
+    name: "state-unknown",
+    means: "The new key would speak for a state that the definition does not hold.",
+    todo: "Check the state id against the definition.",
   },
   "F.501": {
     name: "gate-closed",

@@ -1,15 +1,19 @@
 import { createHash } from "node:crypto";
-import { type Sample, sampleCommon, sampleDefinition, sampleTally } from "../definition/sample.ts";
+import { newSampleKey, type Sample, sampleCommon, sampleDefinition, sampleTally } from "../definition/sample.ts";
 import type { Key } from "../definition/schema.ts";
 import type { ClockReadings } from "../embargo/gate.ts";
+import { newcomerKey } from "../statement/authentic.ts";
 import type { Statement, Tally } from "../statement/types.ts";
+import type { VerdictCode } from "./codes.ts";
 import type { Finding, Verdict } from "./entry.ts";
 import { type JudgeInput, judge } from "./judge.ts";
+import { createKeyBook, type KeyBook } from "./keys.ts";
 import { applyAccepted, createLedgerState, type LedgerState } from "./state.ts";
 
 /** Statements and logs of the sample election, for tests of the rules. */
 
 export const SAMPLE: Sample = sampleDefinition({
+  backups: ["AT", "LU"],
   edit: (definition) => {
     for (const { constituencies } of definition.states)
       for (const constituency of constituencies)
@@ -34,24 +38,50 @@ export interface Sent {
   clocks?: ClockReadings;
 }
 
+/** A code, the statement that gets it, its nearest neighbour that gets nothing, and the log that both meet. */
+export type Row = [code: VerdictCode, what: string, wrong: Sent, right: Sent, log?: Sent[]];
+
+const DEFINED = createKeyBook(SAMPLE.definition);
 export const keys = (...kids: string[]): Key[] =>
   kids.map((kid) => {
-    const key = SAMPLE.register.key(kid);
+    const key = DEFINED.get(kid)?.key;
     if (key === undefined) throw new RangeError(`the sample has no key ${kid}`);
     return key;
   });
 
-export const inputOf = ({ statement, by, at = LATER, equivocates = false, targetUsed, clocks }: Sent): JudgeInput => {
-  const input: JudgeInput = { statement, signers: keys(...by), received: at, equivocates, clocks };
+/** As `authenticate` gives them: keys of the log so far, and the newcomer's as the statement brings it. */
+function signersOf({ statement, by }: Sent, book: KeyBook): Key[] {
+  const newcomer = statement.type === "key" ? newcomerKey(statement, book) : undefined;
+  return by.map((kid) => {
+    const key = book.get(kid)?.key ?? (newcomer?.id === kid ? newcomer : undefined);
+    if (key === undefined) throw new RangeError(`neither the sample nor the statement has a key ${kid}`);
+    return key;
+  });
+}
+
+/** False for what no reader finds authentic: it never comes to be judged. */
+export function isSignedByKnown({ statement, by }: Sent, book: KeyBook): boolean {
+  const brought = statement.type === "key" ? newcomerKey(statement, book)?.id : undefined;
+  return by.every((kid, n) => book.has(kid) || (n > 0 && kid === brought));
+}
+
+export const inputOf = (sent: Sent, book = DEFINED): JudgeInput => {
+  const { statement, at = LATER, equivocates = false, targetUsed, clocks } = sent;
+  const input: JudgeInput = { statement, signers: signersOf(sent, book), received: at, equivocates, clocks };
   return targetUsed === undefined ? input : { ...input, targetUsed };
 };
 
 /** Judges it against the state and, when accepted, folds it in: one step of a log. */
 export function step(state: LedgerState, sent: Sent): Verdict {
-  const verdict = judge(state, inputOf(sent), SAMPLE.hash);
-  if (verdict.verdict === "accepted") applyAccepted(state, sent.statement, sent.by[0] as string);
+  const verdict = judge(state, inputOf(sent, state.keys), SAMPLE.hash);
+  const entry = { index: nextIndex(state.keys), key: sent.by[0] as string };
+  if (verdict.verdict === "accepted") applyAccepted(state, sent.statement, entry);
   return verdict;
 }
+
+/** A state does not know its size; this index follows every other that it does know. */
+const nextIndex = (book: KeyBook): number =>
+  1 + Math.max(...[...book.records()].map(({ from, ended }) => Math.max(from, ended?.index ?? 0)));
 
 /** A log of statements that must all be accepted. */
 export function logOf(...log: Sent[]): LedgerState {
@@ -64,9 +94,14 @@ export function logOf(...log: Sent[]): LedgerState {
 }
 
 /** The verdict on a statement after a log. */
-export const judged = (sent: Sent, log: Sent[] = []): Verdict => judge(logOf(...log), inputOf(sent), SAMPLE.hash);
+export const judged = (sent: Sent, log: Sent[] = []): Verdict => {
+  const state = logOf(...log);
+  return judge(state, inputOf(sent, state.keys), SAMPLE.hash);
+};
 export const codes = (findings: Finding[]) => findings.map(({ code }) => code);
 export const with_ = (sent: Sent, changes: Partial<Sent>): Sent => ({ ...sent, ...changes });
+export const of = (sent: Sent, state: string): Sent =>
+  with_(sent, { statement: { ...sent.statement, state } as Statement });
 export const forDefinition = (sent: Sent, hash: string): Sent =>
   with_(sent, { statement: { ...sent.statement, definition: hash } as Statement });
 
@@ -120,6 +155,48 @@ export const decides = (decision: "hold" | "resume" | "override", about: string,
 });
 export const draws = (constituency: string, within: string, ...order: string[]): Sent => ({
   statement: { type: "decision", ...common("EU"), decision: "draw", constituency, within, order, reason: "by lot" },
+  by: ["trustee-1", "trustee-2"],
+});
+
+/** The public key of an id, of the definition or new: the same id, the same key. */
+export const publicKeyOf = (id: string): string => (SAMPLE.keys.get(id) ?? newSampleKey(SAMPLE, id)).jwk.x;
+export const rotates = (replaces: string, id: string, publicKey = publicKeyOf(id)): Sent => ({
+  statement: { type: "key", ...common(replaces.slice(0, 2)), change: "rotate", replaces, key: { id, publicKey } },
+  by: [replaces, id],
+});
+/** Two trustees, unless a back-up key is named. `since`: ms UTC. */
+export const revokes = (id: string, since: number, ...by: string[]): Sent => {
+  const state = by[0]?.startsWith("trustee") === false ? by[0].slice(0, 2) : "EU";
+  return {
+    statement: { type: "key", ...common(state), change: "revoke", revokes: id, since: iso(since), reason: "stolen" },
+    by: by.length > 0 ? by : ["trustee-1", "trustee-2"],
+  };
+};
+export const enrols = (
+  id: string,
+  official: string,
+  changes: { publicKey?: string; state?: string; backup?: true } = {},
+): Sent => ({
+  statement: {
+    type: "key",
+    ...common("EU"),
+    change: "enrol",
+    key: { id, publicKey: publicKeyOf(id), state: id.slice(0, 2), official, ...changes },
+  },
+  by: ["trustee-1", "trustee-2", id],
+});
+export const opensOrigin = (origin: string): Sent => ({
+  statement: {
+    type: "decision",
+    ...common("EU"),
+    decision: "origin",
+    about: "EU",
+    origin,
+    key: { id: "ledger-9", publicKey: publicKeyOf("ledger-9") },
+    size: 1,
+    root: Buffer.alloc(32).toString("base64"),
+    reason: "as agreed",
+  },
   by: ["trustee-1", "trustee-2"],
 });
 

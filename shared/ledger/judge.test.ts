@@ -1,17 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { sampleTally } from "../definition/sample.ts";
-import { VERDICT_CODES, type VerdictCode } from "./codes.ts";
+import { VERDICT_CODES } from "./codes.ts";
 import * as say from "./judge-sample.ts";
-import { CLOSE, codes, forDefinition, judged, LATER, LIFTED, one, type Sent, tally, with_ } from "./judge-sample.ts";
-
-/** A code, the statement that gets it, its nearest neighbour that gets nothing, and the log that both meet. */
-type Row = [code: VerdictCode, what: string, wrong: Sent, right: Sent, log?: Sent[]];
+import {
+  CLOSE,
+  codes,
+  forDefinition,
+  judged,
+  LATER,
+  LIFTED,
+  of,
+  one,
+  type Row,
+  type Sent,
+  tally,
+  with_,
+} from "./judge-sample.ts";
+import { KEY_ROWS } from "./key-rows.ts";
 
 const HOUR = 3_600_000;
 const sequence = (sent: Sent, n: number): Sent =>
   with_(sent, { statement: { ...sent.statement, sequence: n } as Sent["statement"] });
-const of = (sent: Sent, state: string): Sent =>
-  with_(sent, { statement: { ...sent.statement, state } as Sent["statement"] });
 const votes = { AT01: 120, AT02: 98, AT90: 2 };
 const official = [say.ALL_OF_AT, say.declares("AT", "official", ["AT-1", "AT-2"])];
 const reopened = [...official, say.declares("AT", "final", ["AT-1", "AT-2"])];
@@ -177,7 +186,15 @@ const ROWS: Row[] = [
   ["F.406", "a number that is used", say.voids(900_000, true), say.voids(900_000)],
   ["F.406", "its own number", sequence(say.voids(900_001), 900_001), sequence(say.voids(900_001), 900_002)],
   ["F.407", "a voided number", sequence(one(), 900_000), sequence(one(), 900_001), [say.voids(900_000)]],
+  [
+    "F.407",
+    "a rotation under a voided number",
+    sequence(say.rotates("AT-1", "AT-9"), 900_000),
+    say.rotates("AT-1", "AT-9"),
+    [say.voids(900_000)],
+  ],
   ["F.407", "polls under a voided number", sequence(say.closed("AT"), 900_000), say.closed("AT"), [say.voids(900_000)]],
+  ["F.408", "another origin", say.opensOrigin("log.example/2"), say.decides("hold", "EU")],
   [
     "F.408",
     "a second override",
@@ -276,11 +293,12 @@ const ROWS: Row[] = [
     tally([sampleTally("AT-P", { ballots: 11, votes: {} })]),
     tally([sampleTally("AT-P", { ballots: 12, votes: { AT01: 1 } })]),
   ],
+  ...KEY_ROWS,
 ];
 
 describe("each code", () => {
   it("has a row", () => {
-    expect([...new Set(ROWS.map(([code]) => code))]).toEqual(Object.keys(VERDICT_CODES));
+    expect([...new Set(ROWS.map(([code]) => code))].sort()).toEqual(Object.keys(VERDICT_CODES));
   });
 
   it.each(ROWS)("%s: %s", (code, _, wrong, right, log = []) => {

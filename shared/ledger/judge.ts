@@ -1,9 +1,11 @@
 import type { Key } from "../definition/schema.ts";
 import { type ClockReadings, MAX_EXTENSION_MS, mayLift, pollsOf } from "../embargo/gate.ts";
-import { tooFewSigned } from "../statement/authentic.ts";
+import { refusalOf, tooFewSigned } from "../statement/authentic.ts";
 import type { Statement, StatementType } from "../statement/types.ts";
+import { fitsHead, type HeadBefore, isOriginDecision } from "./authority.ts";
 import type { VerdictCode } from "./codes.ts";
 import type { Finding, Verdict } from "./entry.ts";
+import { hasEndedSigner, keyFindings } from "./key-rules.ts";
 import { closeInForce, drawKey, type LedgerState } from "./state.ts";
 import { tallyFindings } from "./tally-rules.ts";
 
@@ -19,6 +21,8 @@ export interface JudgeInput {
   targetUsed?: boolean;
   /** For a `lift`: the clocks as the ledger itself read them. Without them the gate stays shut. */
   clocks: ClockReadings | undefined;
+  /** For a decision that opens an origin: the head that it would follow. Without it none is opened. */
+  head?: HeadBefore | undefined;
 }
 
 type Report = (code: VerdictCode, unit?: string) => void;
@@ -27,14 +31,15 @@ type Rule<T extends StatementType> = (state: LedgerState, say: Say<T>, report: R
 
 /** The rule book: who may say it, then whether it may be said now, then what it says. */
 const RULES: { [T in StatementType]: Rule<T>[] } = {
-  tally: [byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofUnitsOnce, ofGoodTallies],
-  polls: [byOffice, underFreshSequence, ofOwnConstituency, closedAfterTheClose, extendedByALittle],
-  seats: [byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofOwnConstituency, ofAllSeats],
-  declaration: [byOffice, underFreshSequence, afterTheClose, withAllUnits],
-  void: [byOffice, underFreshSequence, ofAnUnusedSequence],
-  decision: [byTrustees, thatChangesSomething, ofAnOpenTie],
-  lift: [byBothCounts, onceOnly, throughAnOpenGate],
-  release: [byBothCounts, afterTheLift, inOrder],
+  tally: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofUnitsOnce, ofGoodTallies],
+  polls: [byKeysInForce, byOffice, underFreshSequence, ofOwnConstituency, closedAfterTheClose, extendedByALittle],
+  seats: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofOwnConstituency, ofAllSeats],
+  declaration: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, withAllUnits],
+  void: [byKeysInForce, byOffice, underFreshSequence, ofAnUnusedSequence],
+  key: [ofGoodKeys, underFreshSequence],
+  decision: [byKeysInForce, byTrustees, thatChangesSomething, ofAnOpenTie],
+  lift: [byKeysInForce, byBothCounts, onceOnly, throughAnOpenGate],
+  release: [byKeysInForce, byBothCounts, afterTheLift, inOrder],
 };
 
 /**
@@ -64,10 +69,18 @@ export function judge(state: LedgerState, input: JudgeInput, definitionHash: str
   return { verdict, findings };
 }
 
+function byKeysInForce(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
+  if (hasEndedSigner(state.keys, say, signers)) report("F.105");
+}
+
+function ofGoodKeys(state: LedgerState, say: Say<"key">, report: Report, { signers, received }: JudgeInput): void {
+  const isState = (id: string) => state.register.state(id) !== undefined;
+  for (const code of keyFindings(state.keys, say, signers, received, isState)) report(code);
+}
+
 function byOffice(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
   const required = state.register.state(say.state)?.signaturesRequired ?? 1;
-  const theirs = signers.every((key) => key.role === "office" && key.state === say.state);
-  if (signers.length === 0 || !theirs) report("F.104");
+  if (signers.length === 0 || refusalOf(say, signers) !== undefined) report("F.104");
   else if (tooFewSigned(say, signers, required)) report("F.103");
 }
 
@@ -151,8 +164,12 @@ function ofAnUnusedSequence(_: LedgerState, say: Say<"void">, report: Report, { 
 }
 
 /** A decision that could change nothing was meant for something else: it is refused, so that nobody relies on it. */
-function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: Report): void {
+function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: Report, { head }: JudgeInput): void {
   if (say.decision === "draw") return;
+  if (isOriginDecision(say)) {
+    if (head === undefined || !fitsHead(state.authorities, state.keys, say, head)) report("F.408");
+    return;
+  }
   const { gate, register } = state;
   const held = gate.held.has(say.about);
   const ofState = register.state(say.about) !== undefined;

@@ -144,11 +144,15 @@ const isCount = (n: number): boolean => Number.isSafeInteger(n) && n >= 0;
 const areHashes = (hashes: readonly Uint8Array[]): boolean => hashes.every((hash) => hash.length === HASH_BYTES);
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
+/** Hashes have 32 bytes each. */
 export interface InclusionClaim {
   /** The leaf's hash. */
   leaf: Uint8Array;
+  /** From 0. */
   index: number;
+  /** Leaves of the tree. */
   size: number;
+  /** From the leaf's sibling up to the root's child. */
   proof: readonly Uint8Array[];
   root: Uint8Array;
 }
@@ -176,6 +180,7 @@ export function verifyInclusion({ leaf, index, size, proof, root }: InclusionCla
   return last === 0 && equal(hash, root);
 }
 
+/** Sizes are numbers of leaves; hashes have 32 bytes each, those of the proof in the order of RFC 9162, section 2.1.4.1. */
 export interface ConsistencyClaim {
   oldSize: number;
   newSize: number;
@@ -185,14 +190,15 @@ export interface ConsistencyClaim {
 }
 
 /**
- * True if the proof shows that the new tree only appends to the old one (RFC 9162, section 2.1.4.2). Every tree extends the
- * empty one, without a proof. False for anything malformed.
+ * True if the proof shows that the new tree only appends to the old one (RFC 9162, section 2.1.4.2). Nothing is computed, and so
+ * nothing is said of the roots themselves, between equal sizes (the roots must be the same bytes) and from size 0 (which every tree
+ * extends): the verdicts of transparency-dev's vectors. False for anything malformed.
  */
 export function verifyConsistency({ oldSize, newSize, proof, oldRoot, newRoot }: ConsistencyClaim): boolean {
   if (!isCount(oldSize) || !isCount(newSize) || oldSize > newSize) return false;
-  if (!areHashes([oldRoot, newRoot, ...proof])) return false;
   if (oldSize === newSize) return proof.length === 0 && equal(oldRoot, newRoot);
-  if (oldSize === 0) return proof.length === 0 && equal(oldRoot, emptyRoot());
+  if (oldSize === 0) return proof.length === 0;
+  if (!areHashes([oldRoot, newRoot, ...proof])) return false;
   let node = oldSize - 1;
   let last = newSize - 1;
   while (node % 2 === 1) {

@@ -19,6 +19,7 @@ const keyOf = (id: string) => {
 };
 const ledger = keyOf("ledger-1");
 const common = sampleCommon(sample, "AT", 17);
+const key = { type: "key", ...common } as const;
 const STATEMENT: Statement = {
   type: "tally",
   ...common,
@@ -30,7 +31,7 @@ const JUDGEMENT: Judgement = {
   salt: "5a".repeat(32),
 };
 let checkpoint = "";
-const parts = (statement = STATEMENT, judgement = JUDGEMENT): ReceiptParts => ({
+const parts = (statement: Statement = STATEMENT, judgement = JUDGEMENT): ReceiptParts => ({
   definition: sample.hash,
   mode: "exercise",
   entry: {
@@ -77,6 +78,21 @@ describe("a receipt", () => {
     expect(jws).toBe(issue(receiptPayload(structuredClone(parts()))));
     const { judgement, ...rest } = parts();
     expect(read(jws)).toEqual({ type: "receipt", ...rest, ...judgement });
+  });
+
+  it.each<[string, Statement]>([
+    ["rotates", { ...key, change: "rotate", replaces: "AT-1", key: { id: "AT-9", publicKey: ledger.jwk.x } }],
+    ["revokes", { ...key, change: "revoke", revokes: "AT-1", since: common.issued, reason: "lost" }],
+    [
+      "enrols",
+      {
+        ...key,
+        change: "enrol",
+        key: { id: "AT-9", publicKey: ledger.jwk.x, state: "AT", official: "Eva", backup: true },
+      },
+    ],
+  ])("is read when it answers a statement that %s a key", (_, statement) => {
+    expect(read(issue(receiptPayload(parts(statement))))?.statement).toEqual(statement);
   });
 
   it("is canonical JSON, whatever the order in which its parts were made", () => {

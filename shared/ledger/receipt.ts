@@ -78,6 +78,7 @@ const ReceiptShape = z.strictObject({
     STATEMENTS.tally,
     STATEMENTS.seats,
     STATEMENTS.declaration,
+    STATEMENTS.key,
     STATEMENTS.void,
     STATEMENTS.lift,
     STATEMENTS.release,

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Register } from "../definition/register.ts";
 import type { Definition } from "../definition/schema.ts";
+import { verifyKeyOf } from "../statement/authentic.ts";
 import { canonical } from "./entry.ts";
+import type { KeyBook } from "./keys.ts";
 import { createLedgerState, type LedgerState, type UnitTable } from "./state.ts";
 
 /**
@@ -13,8 +15,30 @@ const WORD = 4;
 /** Row number and version stand before the figures. */
 const ROW_HEAD = 2;
 
+const Index = z.number().int().nonnegative();
+const Ended = z.discriminatedUnion("how", [
+  z.strictObject({ index: Index, how: z.literal("rotated") }),
+  z.strictObject({ index: Index, how: z.literal("revoked"), since: z.number() }),
+]);
+
 const Head = z.strictObject({
   definition: z.string(),
+  /** Keys that the log brought, in its order. */
+  brought: z.array(
+    z.strictObject({
+      id: z.string(),
+      role: z.literal("office"),
+      state: z.string(),
+      official: z.string(),
+      publicKey: z.string(),
+      backup: z.literal(true).optional(),
+      from: Index,
+    }),
+  ),
+  /** Origins that the log opened, in its order: the first is the definition's. */
+  origins: z.array(z.strictObject({ from: Index, origin: z.string(), kid: z.string(), publicKey: z.string() })),
+  /** Keys that ended, those of the definition too. */
+  ended: z.array(z.tuple([z.string(), Ended])),
   /** null stands for a schedule with a hole: JSON has no NaN. */
   polls: z.array(
     z.strictObject({
@@ -42,6 +66,8 @@ export function saveLedgerState(state: LedgerState): Uint8Array {
   const counts = tables.map(({ versions }) => versions.reduce((n, version) => n + (version > 0 ? 1 : 0), 0));
   const head: z.infer<typeof Head> = {
     definition: state.register.hash,
+    ...savedKeys(state.keys),
+    origins: state.authorities.slice(1).map(({ key, ...named }) => ({ ...named, publicKey: base64url(key.raw) })),
     polls: gate.polls.map((poll) => ({ ...poll, closesAt: Number.isNaN(poll.closesAt) ? null : poll.closesAt })),
     overridden: [...gate.overridden],
     held: [...gate.held],
@@ -61,6 +87,30 @@ export function saveLedgerState(state: LedgerState): Uint8Array {
   let at = WORD + headBytes.length;
   for (const table of tables) at = writeTable(table, bytes, at);
   return bytes;
+}
+
+const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
+
+function savedKeys(book: KeyBook): Pick<z.infer<typeof Head>, "brought" | "ended"> {
+  const records = [...book.records()];
+  return {
+    // Only offices' keys come in the log; the definition's are in the definition.
+    brought: records.flatMap(({ key, from }) => (from > 0 && key.role === "office" ? [{ ...key, from }] : [])),
+    ended: records.flatMap(({ key, ended }) => (ended === null ? [] : [[key.id, ended] as [string, typeof ended]])),
+  };
+}
+
+function loadKeys(book: KeyBook, { brought, ended }: z.infer<typeof Head>): void {
+  for (const { from, ...key } of brought) {
+    const verify = verifyKeyOf(key.publicKey);
+    if (verify === undefined) throw new RangeError(`the saved state holds the unusable key ${key.id}`);
+    book.add({ key, verify, from, ended: null });
+  }
+  for (const [id, end] of ended) {
+    const record = book.get(id);
+    if (record === undefined) throw new RangeError(`the saved state names the unknown key ${id}`);
+    record.ended = end;
+  }
 }
 
 function writeTable({ versions, figures, width }: UnitTable, bytes: Buffer, at: number): number {
@@ -84,6 +134,13 @@ export function loadLedgerState(definition: Definition, register: Register, byte
   const head = Head.parse(JSON.parse(buffer.toString("utf8", WORD, WORD + headLength)));
   if (head.definition !== register.hash) throw new RangeError("the saved state is of another definition");
   const state = createLedgerState(definition, register);
+  loadKeys(state.keys, head);
+  for (const { publicKey, ...named } of head.origins) {
+    const key = verifyKeyOf(publicKey);
+    if (key === undefined) throw new RangeError(`the saved state holds the unusable key ${named.kid}`);
+    state.authorities.push({ ...named, key });
+    state.keys.reserve({ id: named.kid, publicKey });
+  }
   const { gate } = state;
   gate.polls = head.polls.map((poll) => ({ ...poll, closesAt: poll.closesAt ?? Number.NaN }));
   gate.overridden = new Set(head.overridden);

@@ -5,7 +5,8 @@ import type { Statement } from "../statement/types.ts";
 import { STATEMENTS } from "../statement/types.ts";
 import { judge } from "./judge.ts";
 import * as say from "./judge-sample.ts";
-import { CLOSE, inputOf, keys, LATER, logOf, SAMPLE, type Sent, step } from "./judge-sample.ts";
+import { CLOSE, inputOf, isSignedByKnown, keys, LATER, logOf, SAMPLE, type Sent, step } from "./judge-sample.ts";
+import type { KeyBook } from "./keys.ts";
 import { acceptedVersion, applyAccepted, createLedgerState, isLifted, type LedgerState } from "./state.ts";
 import { loadLedgerState, saveLedgerState } from "./state-save.ts";
 
@@ -13,6 +14,9 @@ const { definition, register, hash } = SAMPLE;
 const UNITS = ["AT-1", "AT-2", "AT-3", "AT-4", "AT-P", "LU-11", "LU-12", "LU-21"];
 const fresh = () => createLedgerState(definition, register);
 const bytesOf = (state: LedgerState) => Buffer.from(saveLedgerState(state)).toString("base64");
+
+/** What two books must agree on. */
+const lives = (book: KeyBook) => [...book.records()].map(({ key, from, ended }) => ({ key, from, ended }));
 
 /** Small numbers from few choices, so that statements meet: known and unknown ids, versions that follow and that do not. */
 const unit = fc.constantFrom(...UNITS, "AT-9", "XX-1");
@@ -129,12 +133,32 @@ const correction: fc.Arbitrary<Sent> = fc
     const tallies = some.length > 0 ? some : [sampleTally("AT-4")];
     return { statement: { type: "tally", ...sampleCommon(SAMPLE, "AT", 1000), tallies }, by: ["AT-1"] };
   });
+/** Keys that come and go, and figures by those that may have come: a log keeps the rest out before it is judged. */
+const keyChange = fc.constantFrom(
+  say.rotates("AT-1", "AT-9"),
+  say.rotates("AT-9", "AT-8"),
+  say.rotates("LU-1", "LU-9"),
+  say.rotates("AT-2", "AT-9"),
+  say.revokes("AT-9", CLOSE),
+  say.revokes("AT-9", CLOSE - 1, "AT-backup"),
+  say.revokes("AT-2", CLOSE, "AT-backup"),
+  say.revokes("AT-backup", CLOSE),
+  say.enrols("AT-7", "Eva"),
+  say.enrols("AT-8", "Eva", { backup: true }),
+);
+const byNewKeys = fc
+  .tuple(correction, fc.constantFrom("AT-9", "AT-8", "AT-7"))
+  .map(([sent, kid]) => ({ ...sent, by: [kid] }));
 /** The vault's own, which chance seldom puts in order. */
 const vault = fc.constantFrom(say.lift(), say.release(1), say.release(2));
+const declared = fc.constant(say.declares("AT", "final", ["AT-1", "AT-2"]));
 const steps = [
+  { weight: 1, arbitrary: declared },
   { weight: 6, arbitrary: fitting },
   { weight: 6, arbitrary: correction },
   { weight: 1, arbitrary: vault },
+  { weight: 2, arbitrary: keyChange },
+  { weight: 1, arbitrary: byNewKeys },
 ];
 const log = fc.array(fc.oneof(...steps), { maxLength: 40, size: "max" });
 
@@ -142,25 +166,29 @@ describe("every log", () => {
   it("is judged without throwing, without a side effect, and whatever the order of the units", () => {
     const seen = { accepted: 0, quarantined: 0 };
     const types = new Set<string>();
+    const found = new Set<string>();
     fc.assert(
       fc.property(start, log, (first, rest) => {
         const so = logOf(...first);
         for (const s of rest) {
+          if (!isSignedByKnown(s, so.keys)) continue;
           const before = bytesOf(so);
-          const input = structuredClone({ ...inputOf(s), signers: [] });
-          const verdict = judge(so, inputOf(s), hash);
+          const given = inputOf(s, so.keys);
+          const input = structuredClone(given);
+          const verdict = judge(so, given, hash);
           expect(bytesOf(so)).toBe(before);
-          expect({ ...inputOf(s), signers: [] }).toEqual(input);
-          expect(judge(so, inputOf(s), hash)).toEqual(verdict);
+          expect(given).toEqual(input);
+          expect(judge(so, given, hash)).toEqual(verdict);
           if (s.statement.type === "tally") {
             const reversed = { ...s.statement, tallies: [...s.statement.tallies].reverse() };
-            expect(judge(so, inputOf({ ...s, statement: reversed }), hash)).toEqual(verdict);
+            expect(judge(so, { ...given, statement: reversed }, hash)).toEqual(verdict);
           }
           const quarantined = verdict.findings.some(({ code }) => code.startsWith("F"));
           expect(verdict.verdict).toBe(quarantined ? "quarantined" : "accepted");
           expect(step(so, s)).toEqual(verdict);
           seen[verdict.verdict] += 1;
           if (verdict.verdict === "accepted") types.add(s.statement.type);
+          for (const { code } of verdict.findings) if (/F\.(105|409|41\d)/.test(code)) found.add(code);
         }
       }),
       { numRuns: 300 },
@@ -168,6 +196,7 @@ describe("every log", () => {
     // The generators reach what the test is for.
     for (const times of Object.values(seen)) expect(times).toBeGreaterThan(500);
     expect([...types].sort()).toEqual(Object.keys(STATEMENTS).sort());
+    expect([...found].sort()).toEqual(["F.105", "F.409", "F.411"]);
   });
 
   it("has accepted versions that strictly rise, at most 100 at a time, and never fall without a reason", () => {
@@ -177,6 +206,7 @@ describe("every log", () => {
         const so = fresh();
         const standing = new Map<string, { version: number; ballots: number }>();
         for (const s of rest) {
+          if (!isSignedByKnown(s, so.keys)) continue;
           if (step(so, s).verdict === "quarantined" || s.statement.type !== "tally") continue;
           for (const tally of s.statement.tallies) {
             const last = standing.get(tally.unit);
@@ -202,13 +232,16 @@ describe("every log", () => {
     fc.assert(
       fc.property(start, log, log, (first, before, after) => {
         const so = logOf(...first);
-        for (const s of before) step(so, s);
+        for (const s of before) if (isSignedByKnown(s, so.keys)) step(so, s);
         const bytes = saveLedgerState(so);
         const loaded = loadLedgerState(definition, register, bytes);
-        const plain = ({ register: _, ...rest }: LedgerState) => rest;
+        const plain = ({ register: _, keys, ...rest }: LedgerState) => ({ ...rest, keys: lives(keys) });
         expect(plain(loaded)).toEqual(plain(so));
         expect(Buffer.compare(saveLedgerState(loaded), bytes)).toBe(0);
-        for (const s of after) expect(step(loaded, s)).toEqual(step(so, s));
+        for (const s of after) {
+          expect(isSignedByKnown(s, loaded.keys)).toBe(isSignedByKnown(s, so.keys));
+          if (isSignedByKnown(s, so.keys)) expect(step(loaded, s)).toEqual(step(so, s));
+        }
         expect(Buffer.compare(saveLedgerState(loaded), saveLedgerState(so))).toBe(0);
       }),
       { numRuns: 200 },
@@ -219,7 +252,7 @@ describe("every log", () => {
 describe("a state", () => {
   it("stops at what no log can hold", () => {
     const so = logOf(say.one());
-    const apply = (s: Sent) => () => applyAccepted(so, s.statement, s.by[0] as string);
+    const apply = (s: Sent) => () => applyAccepted(so, s.statement, { index: 1, key: s.by[0] as string });
     expect(apply(say.one())).toThrow("do not rise");
     expect(apply(say.tally([sampleTally("AT-9")]))).toThrow("unknown unit");
     expect(apply(say.tally([sampleTally("AT-2", { votes: { LU01: 1 } })]))).toThrow("unknown list");

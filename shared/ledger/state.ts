@@ -2,6 +2,9 @@ import type { Register } from "../definition/register.ts";
 import type { Definition } from "../definition/schema.ts";
 import { applyToGate, type GateFacts, gateFacts } from "../embargo/gate.ts";
 import type { Statement, Tally } from "../statement/types.ts";
+import { authorityBy, firstAuthority, isOriginDecision, type LogAuthority, type OriginDecision } from "./authority.ts";
+import type { Entry } from "./entry.ts";
+import { applyKey, createKeyBook, type KeyBook } from "./keys.ts";
 
 /**
  * What judging needs to know of the log so far: a fold over its accepted statements. Half a million units fit because their
@@ -31,6 +34,10 @@ export interface AcceptedRelease {
 
 export interface LedgerState {
   readonly register: Register;
+  /** Every key that may have signed, with how it ended. */
+  readonly keys: KeyBook;
+  /** Who signs checkpoints, from which size on. */
+  readonly authorities: LogAuthority[];
   /** Closings in force, closures, overrides, holds, and whether the lift is in the log. */
   readonly gate: GateFacts;
   readonly tables: ReadonlyMap<string, UnitTable>;
@@ -69,6 +76,8 @@ export function createLedgerState(definition: Definition, register: Register): L
   }
   return {
     register,
+    keys: createKeyBook(definition),
+    authorities: [firstAuthority(definition)],
     gate: gateFacts(definition),
     tables,
     rows,
@@ -108,11 +117,15 @@ export function drawKey(draw: { constituency: string; within: string; order: rea
 }
 
 /**
- * Folds one accepted statement into the state, in place. `key` is the id of the key of its first signature (the entry's
- * `key`). Quarantined statements count for nothing and never come here. Throws if the statement could not have been
- * accepted: then the log or this code is broken, and going on would make it worse.
+ * Folds the accepted statement of an entry into the state, in place. Quarantined statements count for nothing and never come
+ * here. Throws if the statement could not have been accepted: then the log or this code is broken, and going on would make it
+ * worse.
  */
-export function applyAccepted(state: LedgerState, statement: Statement, key: string): void {
+export function applyAccepted(
+  state: LedgerState,
+  statement: Statement,
+  { index, key }: Pick<Entry, "index" | "key">,
+): void {
   applyToGate(state.gate, statement);
   switch (statement.type) {
     case "tally":
@@ -121,16 +134,27 @@ export function applyAccepted(state: LedgerState, statement: Statement, key: str
     case "declaration":
       state.declared.set(statement.state, statement.declares);
       break;
+    case "key":
+      applyKey(state.keys, index, statement);
+      break;
     case "void":
       state.voided.set(key, (state.voided.get(key) ?? new Set()).add(statement.voids));
       break;
     case "decision":
       if (statement.decision === "draw") state.drawn.add(drawKey(statement));
+      if (isOriginDecision(statement)) openOrigin(state, statement, index);
       break;
     case "release":
       state.release = { number: statement.number, size: statement.size, sha256: statement.release };
       break;
   }
+}
+
+function openOrigin(state: LedgerState, decision: OriginDecision, index: number): void {
+  const made = authorityBy(index, decision);
+  if (made === undefined) throw new Error(`entry ${index} opens an origin with a key that is none`);
+  state.authorities.push(made);
+  state.keys.reserve(decision.key);
 }
 
 function applyTally(state: LedgerState, stateId: string, tally: Tally): void {

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import { ledgerKeyOf } from "../../test/ledger.ts";
 import { cloneDatabase } from "../../test/vault.ts";
 import { openWrittenLog, speakers, type Written } from "../../test/written-log.ts";
 import { sampleCommon, sampleDefinition, sampleTally } from "../definition/sample.ts";
-import { signersOf } from "../statement/authentic.ts";
 import type { Statement } from "../statement/types.ts";
 import { createHeardLog } from "./log-fixture.ts";
 import { createLogReader } from "./log-reader.ts";
@@ -34,9 +32,7 @@ describe("a log whose ledger was wrong", () => {
         pool,
         definitionHash: hash,
         vaultPrivateKey: vault.privateKey,
-        ledgerKey: ledgerKeyOf(sample),
-        origin: definition.origin,
-        signers: signersOf(definition),
+        definition,
       });
       let entries = 0;
       for await (const _ of reader.read(0, 2)) entries++;

@@ -1,10 +1,8 @@
 import type { Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import { ledgerKeyOf } from "../../test/ledger.ts";
 import { openWrittenLog, receivedAt, speakers, type WrittenLog } from "../../test/written-log.ts";
 import { type Sample, sampleDefinition } from "../definition/sample.ts";
-import { signersOf } from "../statement/authentic.ts";
 import { createHeardLog } from "./log-fixture.ts";
 import { createLogReader, LogBroken, type LogReader, type ReadEntry } from "./log-reader.ts";
 import { openPool } from "./postgres.ts";
@@ -20,9 +18,7 @@ describe("the log reader", () => {
     pool,
     definitionHash: sample.hash,
     vaultPrivateKey: sample.vault.privateKey,
-    ledgerKey: ledgerKeyOf(sample),
-    origin: sample.definition.origin,
-    signers: signersOf(sample.definition),
+    definition: sample.definition,
   });
   const collect = async (reader: LogReader, to: number) => {
     const entries: ReadEntry[] = [];
@@ -180,9 +176,11 @@ describe("the log reader", () => {
     await expect(collect(createLogReader({ ...options(), definitionHash: other.hash }), 1)).rejects.toThrow(
       "another definition",
     );
-    await expect(collect(createLogReader({ ...options(), ledgerKey: ledgerKeyOf(other) }), 1)).rejects.toThrow(
-      "not signed by the ledger",
+    const keys = sample.definition.keys.map((key) =>
+      key.role === "ledger" ? { ...key, publicKey: other.keys.get("ledger-1")!.jwk.x } : key,
     );
+    const ofOther = { ...options(), definition: { ...sample.definition, keys } };
+    await expect(collect(createLogReader(ofOther), 1)).rejects.toThrow("not signed by the ledger");
     await expect(
       collect(createLogReader({ ...options(), vaultPrivateKey: other.vault.privateKey }), 3),
     ).rejects.toThrow(LogBroken);

@@ -35,6 +35,12 @@ export const SUBJECTS = {
   receipt: (ingestId: string) => `receipt.${ingestId}`,
   /** Questions to the ledger: core NATS, request and reply. */
   ask: "ledger.ask",
+  /** The index of a statement in the log, by its hash. */
+  find: "ledger.find",
+  /** Accepted `key` statements of the log. */
+  keys: "ledger.keys",
+  /** A hint that such a statement is committed. Core NATS; lost or forged, it changes nothing. */
+  key: "ledger.key",
 } as const;
 
 /** A statement of 1 MiB with its envelope and seal does not fit into NATS' default of 1 MiB. */

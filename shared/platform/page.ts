@@ -22,8 +22,11 @@ code{overflow-wrap:anywhere}a{color:inherit}
 
 const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
 
+const NOWHERE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /** Nothing but the one style above: no script, no request to anywhere. */
-const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; ${NOWHERE}`;
+/** A style and scripts of the own origin as well, and requests to it; no script may write markup. */
+const OWN_POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}' 'self'; script-src 'self'; connect-src 'self'; ${NOWHERE}; require-trusted-types-for 'script'; trusted-types 'none'`;
 
 export interface Page {
   document: Html;
@@ -37,11 +40,18 @@ export function renderPage(opts: {
   definition: Pick<Definition, "mode" | "title">;
   body: Html;
   refreshSeconds?: number;
+  /** Addresses of this origin: a stylesheet and a script (an ES module), for a page that computes. Others have no script at all. */
+  own?: { style: string; script: string };
 }): Page {
-  const { definition, title, body, refreshSeconds } = opts;
+  const { definition, title, body, refreshSeconds, own } = opts;
   const exercise = definition.mode === "exercise";
   const refresh =
     refreshSeconds === undefined ? "" : html`<meta http-equiv="refresh" content="${String(refreshSeconds)}">`;
+  const files =
+    own === undefined
+      ? ""
+      : html`<link rel="stylesheet" href="${own.style}">
+<script type="module" src="${own.script}"></script>`;
   const document = html`<!doctype html>
 <html lang="en">
 <head>
@@ -50,6 +60,7 @@ export function renderPage(opts: {
 ${refresh}
 <title>${exercise ? "EXERCISE: " : ""}${title}</title>
 <style>${raw(STYLE)}</style>
+${files}
 </head>
 <body>
 ${exercise ? html`<p class="exercise">EXERCISE. This is no election: nothing on this page is a real result.</p>` : ""}
@@ -58,5 +69,5 @@ ${exercise ? html`<p class="exercise">EXERCISE. This is no election: nothing on 
 </body>
 </html>
 `;
-  return { document, policy: POLICY };
+  return { document, policy: own === undefined ? POLICY : OWN_POLICY };
 }

@@ -1,8 +1,9 @@
-import { generateKeyPairSync, sign } from "node:crypto";
+import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { importVerifyKey } from "../statement/ed25519.ts";
 import {
+  dataKeyShare,
   joinShares,
   keyShare,
   openAnswer,
@@ -12,7 +13,7 @@ import {
   sealCandidate,
   signRelease,
 } from "./release-seal.ts";
-import { open, SealBroken } from "./seal.ts";
+import { open, SealBroken, seal } from "./seal.ts";
 import { openPart, sealPart } from "./snapshot-seal.ts";
 
 const vault = generateKeyPairSync("x25519").privateKey;
@@ -48,6 +49,37 @@ describe("a sealed release", () => {
 
   it("refuses a share of another length", () => {
     expect(() => joinShares(new Uint8Array(31), new Uint8Array(32))).toThrow(RangeError);
+  });
+});
+
+describe("a sealed statement", () => {
+  const dataKey = randomBytes(32);
+  const id = randomBytes(16).toString("hex");
+  const bytes = Buffer.from("a statement");
+  const sealed = seal(dataKey, "statement", "its hash", bytes);
+  const shares = [dataKeyShare(vault, "tabulate", id), dataKeyShare(vault, "recount", id, dataKey)] as const;
+
+  it("opens with both shares of its data key", () => {
+    const opened = open(joinShares(...shares), "statement", "its hash", sealed);
+    expect(Buffer.from(opened).equals(bytes)).toBe(true);
+    // Each is the same however often it is given, and whoever gives it.
+    expect(dataKeyShare(vault, "recount", id, dataKey)).toEqual(shares[1]);
+    expect(dataKeyShare(vault, "tabulate", id, dataKey)).toEqual(shares[0]);
+  });
+
+  it("opens with neither alone, nor with any two or three of both and a release's shares", () => {
+    const [a, b] = [keyShare(vault, "tabulate", ID), keyShare(vault, "recount", ID)];
+    for (const share of shares)
+      for (const with_ of [new Uint8Array(32), share, a, b, joinShares(a, b)])
+        expect(() => open(joinShares(share, with_), "statement", "its hash", sealed)).toThrow(SealBroken);
+    const other = dataKeyShare(vault, "tabulate", randomBytes(16).toString("hex"));
+    expect(() => open(joinShares(other, shares[1]), "statement", "its hash", sealed)).toThrow(SealBroken);
+  });
+
+  it("is not what a release's shares open: one vault, other secrets", () => {
+    const release = sealCandidate(vault, ID, candidate);
+    for (const share of shares) expect(() => open(share, "release", "3/120", release)).toThrow(SealBroken);
+    expect(dataKeyShare(generateKeyPairSync("x25519").privateKey, "tabulate", id)).not.toEqual(shares[0]);
   });
 });
 

@@ -41,7 +41,29 @@ export function keyShare(
   return vaultSecret(vaultPrivateKey, `release/${by}/${number}/${size}`);
 }
 
-/** The key of a release from its two shares. */
+/**
+ * The share that one count gives of a statement's data key (`id` in hex, `dataKey` its 32 bytes): 32 bytes. tabulate's is a secret
+ * that follows from the vault's key and the id, recount's the data key under that secret: either alone is as good as random, and
+ * `joinShares` of both is the data key.
+ */
+export function dataKeyShare(vaultPrivateKey: KeyObject | Uint8Array, by: "tabulate", id: string): Uint8Array;
+export function dataKeyShare(
+  vaultPrivateKey: KeyObject | Uint8Array,
+  by: "tabulate" | "recount",
+  id: string,
+  dataKey: Uint8Array,
+): Uint8Array;
+export function dataKeyShare(
+  vaultPrivateKey: KeyObject | Uint8Array,
+  by: "tabulate" | "recount",
+  id: string,
+  dataKey?: Uint8Array,
+): Uint8Array {
+  const secret = vaultSecret(vaultPrivateKey, `data-key/tabulate/${id}`);
+  return by === "tabulate" ? secret : joinShares(secret, dataKey as Uint8Array);
+}
+
+/** The key of a release, or of statements, from its two shares. Throws RangeError for a share of another length. */
 export function joinShares(a: Uint8Array, b: Uint8Array): Uint8Array {
   if (a.length !== 32 || b.length !== 32) throw new RangeError("a share has 32 bytes");
   return a.map((byte, i) => byte ^ (b[i] as number));

@@ -15,41 +15,36 @@ export interface VaultKeys {
   own: VerifyKey;
   /** The vault's X25519 key, which opens statements and from which the vault's own secrets follow. */
   vaultPrivateKey: KeyObject;
-  /** What checkpoints are verified with. */
-  ledgerKey: VerifyKey;
 }
 
 /**
- * Reads a service's two private keys and compares them with the definition: its own must be one of its role there, the vault's
+ * Reads a count's two private keys and compares them with the definition: its own must be one of its role there, the vault's
  * must be the one that statements are sealed for. Otherwise prints why and exits with EX_CONFIG.
  */
 export async function readVaultKeys(
   config: { SCRUTIN_KEY_FILE: string; SCRUTIN_VAULT_KEY_FILE: string },
   definition: Definition,
-  role: "ledger" | "tabulate" | "recount",
+  role: "tabulate" | "recount",
 ): Promise<VaultKeys> {
   const own = await readPrivateJwk(config.SCRUTIN_KEY_FILE, "Ed25519");
-  const vault = await readPrivateJwk(config.SCRUTIN_VAULT_KEY_FILE, "X25519");
   const known = definition.keys.find((key) => key.id === own.kid && key.role === role);
   const publicKey = Buffer.from(own.publicRaw).toString("base64url");
   if (known?.publicKey !== publicKey)
     refuseConfig([`SCRUTIN_KEY_FILE: ${own.kid} is no ${role} key of this definition. Give the key that it names.`]);
-  if (Buffer.from(vault.publicRaw).toString("base64url") !== definition.vault.publicKey)
-    refuseConfig(["SCRUTIN_VAULT_KEY_FILE is not the key that this definition seals for. Give the vault's key."]);
   return {
     kid: own.kid,
     sign: (message) => sign(null, message, own.privateKey),
     own: verifyKeyOf(publicKey),
-    vaultPrivateKey: vault.privateKey,
-    ledgerKey: ledgerKeyOf(definition),
+    vaultPrivateKey: await readVaultKey(config.SCRUTIN_VAULT_KEY_FILE, definition),
   };
 }
 
-/** The key that signs this log's checkpoints. A valid definition has one; throws RangeError otherwise. */
-export function ledgerKeyOf(definition: Definition): VerifyKey {
-  const key = definition.keys.find(({ role }) => role === "ledger");
-  if (key === undefined) throw new RangeError("the definition names no ledger key");
-  return verifyKeyOf(key.publicKey);
+/** Reads the vault's X25519 key alone, with the same checks. */
+export async function readVaultKey(file: string, definition: Definition): Promise<KeyObject> {
+  const vault = await readPrivateJwk(file, "X25519");
+  if (Buffer.from(vault.publicRaw).toString("base64url") !== definition.vault.publicKey)
+    refuseConfig(["SCRUTIN_VAULT_KEY_FILE is not the key that this definition seals for. Give the vault's key."]);
+  return vault.privateKey;
 }
 
 /** The keys of one role, by id. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../definition/sample.ts";
+import type { Key } from "../definition/schema.ts";
 import { claimedSigners, refusalOf, signaturesHold, signersOf, speaksFor, tooFewSigned } from "./authentic.ts";
 import { type Envelope, openEnvelope } from "./jws.ts";
 import type { Statement, StatementType } from "./types.ts";
@@ -115,6 +116,62 @@ describe("who may say what", () => {
     expect(refusalOf(say(type, "AT"), keys("tabulate-1", "recount-1"))).toBe("key.other-state");
     for (const id of ["AT-1", "trustee-1", "ledger-1"])
       expect(refusalOf(say(type, "EU"), keys("tabulate-1", id))).toBe("key.wrong-role");
+  });
+});
+
+describe("who may change keys", () => {
+  const states = sampleDefinition({ backups: ["AT", "LU"] });
+  const known = signersOf(states.definition);
+  const brought: Key = { id: "AT-9", role: "office", state: "AT", official: "Eva", publicKey: "x" };
+  const keys = (...ids: string[]) => ids.map((id) => (id === brought.id ? brought : known.get(id)!.key));
+  const common = (state: string) => ({ type: "key", ...sampleCommon(states, state, 1) }) as const;
+  const { id, publicKey, state, official } = brought;
+  const rotate = (replaces = "AT-1"): Statement => {
+    return { ...common(replaces.slice(0, 2)), change: "rotate", replaces, key: { id, publicKey } };
+  };
+  const enrol: Statement = { ...common("EU"), change: "enrol", key: { id, publicKey, state, official } };
+  const revoke = (by: string, revokes = "AT-1"): Statement => {
+    return { ...common(by), change: "revoke", revokes, since: "2024-06-09T21:00:00Z", reason: "lost" };
+  };
+
+  it.each<[string, Statement, string[], undefined | string, boolean]>([
+    ["a rotation by the old key and the new", rotate(), ["AT-1", "AT-9"], undefined, false],
+    ["a back-up key's own rotation", rotate("AT-backup"), ["AT-backup", "AT-9"], undefined, false],
+    ["a rotation from which the new key was stripped", rotate(), ["AT-1"], undefined, true],
+    ["a rotation to which a colleague was added", rotate(), ["AT-1", "AT-9", "AT-2"], "key.wrong-role", false],
+    ["a rotation by a colleague", rotate(), ["AT-2", "AT-9"], "key.wrong-role", false],
+    ["a rotation by the back-up key", rotate(), ["AT-backup", "AT-9"], "key.wrong-role", false],
+    ["a rotation into another state", rotate("LU-1"), ["LU-1", "AT-9"], "key.other-state", false],
+    ["a revocation by the back-up key", revoke("AT"), ["AT-backup"], undefined, false],
+    ["by two trustees", revoke("EU"), ["trustee-1", "trustee-2"], undefined, false],
+    ["by one trustee", revoke("EU"), ["trustee-1"], undefined, true],
+    ["by an ordinary key", revoke("AT", "AT-2"), ["AT-1"], "key.wrong-role", false],
+    ["by the key that it revokes", revoke("AT", "AT-backup"), ["AT-backup"], "key.wrong-role", false],
+    ["by another state's back-up key", revoke("AT"), ["LU-backup"], "key.other-state", false],
+    ["by a trustee for a state", revoke("AT"), ["trustee-1"], "key.wrong-role", false],
+    ["an enrolment by two trustees and the key", enrol, ["trustee-1", "trustee-2", "AT-9"], undefined, false],
+    ["by all three trustees", enrol, ["trustee-1", "trustee-2", "trustee-3", "AT-9"], undefined, false],
+    ["from which the key was stripped", enrol, ["trustee-1", "trustee-2"], undefined, true],
+    ["from which a trustee was stripped", enrol, ["trustee-1", "AT-9"], undefined, true],
+    ["to which an office was added", enrol, ["trustee-1", "trustee-2", "AT-9", "AT-1"], "key.wrong-role", false],
+  ])("%s", (_, statement, ids, refusal, missing) => {
+    expect(refusalOf(statement, keys(...ids))).toBe(refusal);
+    // However many a state asks of its figures.
+    for (const required of [1, 4]) expect(tooFewSigned(statement, keys(...ids), required)).toBe(missing);
+  });
+
+  it("a back-up key signs nothing else", () => {
+    for (const type of ["tally", "polls", "seats", "declaration", "void"] as const) {
+      const say = { type, state: "AT" } as Statement;
+      expect(refusalOf(say, keys("AT-1"))).toBeUndefined();
+      for (const ids of [["AT-backup"], ["AT-1", "AT-backup"]])
+        expect(refusalOf(say, keys(...ids))).toBe("key.wrong-role");
+    }
+  });
+
+  it("a key that is brought is another than one of the same id that did not sign", () => {
+    const impostor: Key = { ...brought, publicKey: "y" };
+    expect(tooFewSigned(rotate(), [...keys("AT-1"), impostor], 1)).toBe(true);
   });
 });
 

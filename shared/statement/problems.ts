@@ -54,8 +54,8 @@ export const PROBLEMS = {
   },
   "key.unknown": {
     status: 401,
-    title: "The definition has no such key.",
-    todo: "Check `kid` against the definition; a new key must be enrolled first.",
+    title: "Neither the definition nor the log has such a key.",
+    todo: "Check `kid` against the definition; a new key must be rotated in or enrolled first, and sign for itself.",
   },
   "signature.invalid": {
     status: 401,
@@ -71,6 +71,16 @@ export const PROBLEMS = {
     status: 403,
     title: "This key may not sign this type of statement.",
     todo: "Use a key whose role covers it.",
+  },
+  "key.ended": {
+    status: 403,
+    title: "This key has been replaced or revoked.",
+    todo: "Sign with the key that took its place, or ask two trustees to enrol a new one.",
+  },
+  "decision.origin-at-start": {
+    status: 403,
+    title: "A decision that opens a new origin of the log does not come by the door.",
+    todo: "Give it to the ledger at its start, as SCRUTIN_ORIGIN_DECISION, together with the new key.",
   },
   "signatures.missing": {
     status: 403,
@@ -149,6 +159,26 @@ export const PROBLEMS = {
     status: 404,
     title: "No such statement is in the log.",
     todo: "Send the statement; if it was answered 202, ask again in a moment.",
+  },
+  "statement.not-released": {
+    status: 403,
+    title: "This statement is not part of a release yet.",
+    todo: "Ask again after the next release; its entry and proof are in the log already.",
+  },
+  "statement.withheld": {
+    status: 403,
+    title: "The results of this statement's state are withheld.",
+    todo: "Wait until the hold on the state is lifted; the signed decision that says why is in the log.",
+  },
+  "log.unknown": {
+    status: 404,
+    title: "The log has no such checkpoint or tile.",
+    todo: "Take the size from /log/checkpoint and ask for the tiles of that size.",
+  },
+  "evidence.unknown": {
+    status: 404,
+    title: "There is no such evidence.",
+    todo: "See /v1/evidence for what there is.",
   },
   "release.unknown": {
     status: 404,

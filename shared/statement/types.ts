@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { UNIT_ID } from "../definition/schema.ts";
+import { KEY_ID, Key32, Origin, UNIT_ID } from "../definition/schema.ts";
 
 /**
  * What a statement may say: the payload of a JWS, after the strict parser. Shapes only; whether it is true, allowed and in
@@ -19,6 +19,8 @@ const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const StateId = z.string().regex(/^[A-Z]{2}$/);
 const ListId = z.string().regex(/^[A-Z]{2}\d{2,3}$/);
 const Reason = z.string().min(1).max(500);
+const KeyId = z.string().regex(KEY_ID);
+const Official = z.string().min(1).max(200);
 
 export const Tally = z.strictObject({
   unit: z.string().regex(UNIT_ID),
@@ -98,6 +100,42 @@ const VoidStatement = z.strictObject({
   reason: Reason,
 });
 
+/**
+ * Keys of offices come and go in the log. `rotate`: the old key signs first, then the new one, which takes its place (same state,
+ * official and use). `revoke`: a back-up key of the state (`state`: that state), or two trustees (`state`: EU); what the key signed
+ * and the log received after `since` counts for nothing until it is signed anew. `enrol`: two trustees (`state`: EU), then the new key.
+ * Whoever brings a new key signs with it as well: the proof of possession.
+ */
+const KeyStatement = z.discriminatedUnion("change", [
+  z.strictObject({
+    type: z.literal("key"),
+    ...common,
+    change: z.literal("rotate"),
+    replaces: KeyId,
+    key: z.strictObject({ id: KeyId, publicKey: Key32 }),
+  }),
+  z.strictObject({
+    type: z.literal("key"),
+    ...common,
+    change: z.literal("revoke"),
+    revokes: KeyId,
+    since: Instant,
+    reason: Reason,
+  }),
+  z.strictObject({
+    type: z.literal("key"),
+    ...common,
+    change: z.literal("enrol"),
+    key: z.strictObject({
+      id: KeyId,
+      publicKey: Key32,
+      state: StateId,
+      official: Official,
+      backup: z.literal(true).optional(),
+    }),
+  }),
+]);
+
 /** A trustee's decision. `hold` needs one trustee, everything else two. `about`: a state, or EU for the Union. */
 const DecisionStatement = z.discriminatedUnion("decision", [
   z.strictObject({
@@ -119,6 +157,21 @@ const DecisionStatement = z.discriminatedUnion("decision", [
     ...common,
     decision: z.literal("override"),
     about: StateId,
+    reason: Reason,
+  }),
+  /**
+   * The log goes on under another origin and another key of the ledger, from the entry of this decision on: the checkpoint of
+   * `size` and `root` is the last of the former origin.
+   */
+  z.strictObject({
+    type: z.literal("decision"),
+    ...common,
+    decision: z.literal("origin"),
+    about: z.literal("EU"),
+    origin: Origin,
+    key: z.strictObject({ id: KeyId, publicKey: Key32 }),
+    size: z.number().int().min(1),
+    root: z.string().max(64),
     reason: Reason,
   }),
   z.strictObject({
@@ -151,6 +204,7 @@ export const STATEMENTS = {
   polls: PollsStatement,
   seats: SeatsStatement,
   declaration: DeclarationStatement,
+  key: KeyStatement,
   void: VoidStatement,
   decision: DecisionStatement,
   lift: LiftStatement,
@@ -160,12 +214,14 @@ export const STATEMENTS = {
 export type Tally = z.infer<typeof Tally>;
 export type Statement = { [T in keyof typeof STATEMENTS]: z.infer<(typeof STATEMENTS)[T]> }[keyof typeof STATEMENTS];
 export type StatementType = Statement["type"];
+export type KeyStatement = z.infer<typeof KeyStatement>;
 export type Clocks = z.infer<typeof Clocks>;
 
 /** Types that hold no figures: they open as soon as they are in the log. */
 export const OPEN_TYPES: ReadonlySet<StatementType> = new Set([
   "polls",
   "declaration",
+  "key",
   "void",
   "decision",
   "lift",

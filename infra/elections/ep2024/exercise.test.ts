@@ -60,6 +60,13 @@ describe("an exercise", () => {
     expect(stations).toBe(114_701);
   });
 
+  it("names the witnesses that it is given, and none otherwise", () => {
+    const witness = (n: number) => ({ name: `witness.example/${n}`, operator: "x", publicKey: freshKey("ed25519") });
+    const witnesses = { quorum: 2, keys: [witness(1), witness(2)] };
+    expect(makeExercise(options({ witnesses })).definition.witnesses).toEqual(witnesses);
+    expect(makeExercise(options()).definition.witnesses).toBeUndefined();
+  });
+
   it("is not made of options that no service would take", () => {
     const one = options().authority.slice(0, 1);
     expect(() => makeExercise(options({ authority: one }))).toThrow(/definition\.signatures-missing/);

@@ -22,6 +22,8 @@ export interface ExerciseOptions {
   vault: { publicKey: string; recoveryKey: string };
   /** The log's origin: a URL without a scheme. */
   origin: string;
+  /** Who cosigns the log's heads; nobody unless said. */
+  witnesses?: NonNullable<Definition["witnesses"]>;
 }
 
 /** The committed definition and its signatures, as bytes. */
@@ -56,6 +58,7 @@ export function makeExercise(options: ExerciseOptions): {
     authority: anchors,
     keys: options.keys,
     vault: options.vault,
+    ...(options.witnesses !== undefined && { witnesses: options.witnesses }),
     states: base.states.map((state) => exerciseState(state, options)),
     sources: base.sources.filter((source) => !source.includes("demonstration keys")),
   };

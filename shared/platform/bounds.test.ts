@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addressName, createBuckets, createRoom } from "./limits.ts";
+import { addressName, createBuckets, createRoom } from "./bounds.ts";
 
 describe("token buckets", () => {
   it("give the burst, then refuse with the time to wait, then give again", () => {

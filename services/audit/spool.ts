@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/**
+ * What a run has fetched, on disk: one file per bundle of entries, one per 256 opened statements. An interrupted run leaves it to the
+ * next one; nothing in it is believed for lying there. A second look at the log in the same run reads it here, too.
+ */
+export interface Spool {
+  /** Undefined if it was never kept. */
+  read(name: string): Promise<Buffer | undefined>;
+  write(name: string, bytes: Uint8Array): Promise<void>;
+  /** A file of many records, which grows outside memory and stands under its name only when it is complete. */
+  records(name: string): Promise<RecordWriter>;
+  /** Undefined if it was never completed, or is not such a file. */
+  openRecords(name: string): Promise<RecordReader | undefined>;
+  /** Removes everything, or leaves it to the next run. */
+  end(how: "remove" | "leave"): Promise<void>;
+}
+
+export interface RecordWriter {
+  append(bytes: Uint8Array): Promise<void>;
+  /** One that was appended; empty beyond the last one. */
+  record(n: number): Promise<Buffer>;
+  /** Gives the file its name. */
+  commit(): Promise<void>;
+  /** Leaves nothing behind; after `commit` it changes nothing. */
+  discard(): Promise<void>;
+}
+
+export interface RecordReader {
+  /** Empty beyond the last one. */
+  record(n: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+const WORD = 4;
+/** Most statements have a few kilobytes: one write for many of them. */
+const WRITTEN_AT_ONCE = 512 * 1024;
+/** A bundle has 256 entries. */
+const MAX_RECORDS = 1024;
+
+/**
+ * Opens the folder. What it holds is taken over if it was left by a run on the same log (`owner`), and removed if not. While another
+ * process is at work there, this run gets a folder of its own beside it, which the next one does not look for.
+ */
+export async function openSpool(shared: string, owner: string): Promise<Spool> {
+  const isFree = await lock(shared);
+  const folder = isFree ? shared : `${shared}.${process.pid}`;
+  const mark = join(folder, "owner");
+  const known = await readFile(mark, "utf8").catch(noSuchFile);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(folder))
+    if (name !== LOCK && (known !== owner || name.endsWith(".part"))) await rm(join(folder, name));
+  await writeFile(mark, owner);
+
+  const pathOf = (name: string) => join(folder, name);
+  const partOf = (name: string) => join(folder, `${name}.${randomUUID()}.part`);
+  return {
+    read: (name) => readFile(pathOf(name)).catch(noSuchFile),
+    async write(name, bytes) {
+      const part = partOf(name);
+      await writeFile(part, bytes);
+      await rename(part, pathOf(name));
+    },
+    async records(name) {
+      const part = partOf(name);
+      return recordWriter(await open(part, "wx+"), {
+        commit: () => rename(part, pathOf(name)),
+        discard: () => rm(part),
+      });
+    },
+    async openRecords(name) {
+      const file = await open(pathOf(name), "r").catch(noSuchFile);
+      return file && recordReader(file);
+    },
+    end: (how) => rm(how === "leave" && isFree ? join(folder, LOCK) : folder, { recursive: true, force: true }),
+  };
+}
+
+const LOCK = "process";
+
+/** False while another living process has it. A lock that a killed process left is taken over. */
+async function lock(folder: string): Promise<boolean> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const file = join(folder, LOCK);
+  const before = Number(await readFile(file, "utf8").catch(noSuchFile));
+  if (before > 0 && before !== process.pid && isAlive(before)) return false;
+  await rm(file, { force: true });
+  try {
+    await writeFile(file, String(process.pid), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false; // another one came in between
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function noSuchFile(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
+/** The records one after the other, then their lengths, then how many they are: u32, little-endian. */
+function recordWriter(file: FileHandle, then: { commit(): Promise<void>; discard(): Promise<void> }): RecordWriter {
+  const lengths: number[] = [];
+  const starts: number[] = [0];
+  let pending: Uint8Array[] = [];
+  let written = 0;
+  let ended = false;
+  const flush = async () => {
+    const bytes = Buffer.concat(pending);
+    pending = [];
+    written += bytes.length;
+    await file.writeFile(bytes); // goes on where the last one ended
+  };
+  return {
+    async append(bytes) {
+      const end = (starts.at(-1) as number) + bytes.length;
+      lengths.push(bytes.length);
+      starts.push(end);
+      pending.push(bytes);
+      if (end - written >= WRITTEN_AT_ONCE) await flush();
+    },
+    async record(n) {
+      await flush();
+      return readRecord(file, starts, n);
+    },
+    async commit() {
+      await flush();
+      const tail = Buffer.alloc((lengths.length + 1) * WORD);
+      for (const [n, length] of [...lengths, lengths.length].entries()) tail.writeUInt32LE(length, n * WORD);
+      await file.writeFile(tail);
+      ended = true;
+      await file.close();
+      await then.commit();
+    },
+    async discard() {
+      if (ended) return;
+      ended = true;
+      await file.close();
+      await then.discard();
+    },
+  };
+}
+
+async function recordReader(file: FileHandle): Promise<RecordReader | undefined> {
+  const lengths = await readLengths(file);
+  if (lengths === undefined) {
+    await file.close();
+    return undefined;
+  }
+  const starts: number[] = [0];
+  for (const [n, length] of lengths.entries()) starts.push((starts[n] as number) + length);
+  return {
+    record: (n) => readRecord(file, starts, n),
+    close: () => file.close(),
+  };
+}
+
+/** `starts`: where each record begins, and where the last one ends. */
+async function readRecord(file: FileHandle, starts: readonly number[], n: number): Promise<Buffer> {
+  const [from = 0, to = from] = starts.slice(n, n + 2);
+  const bytes = Buffer.alloc(to - from);
+  await file.read(bytes, 0, bytes.length, from);
+  return bytes;
+}
+
+/** Undefined unless the file is exactly as long as it says: one that a crash cut off is as good as none. */
+async function readLengths(file: FileHandle): Promise<number[] | undefined> {
+  const { size } = await file.stat();
+  if (size < WORD) return undefined;
+  const last = Buffer.alloc(WORD);
+  await file.read(last, 0, WORD, size - WORD);
+  const count = last.readUInt32LE();
+  const tail = (count + 1) * WORD;
+  if (count > MAX_RECORDS || tail > size) return undefined;
+  const table = Buffer.alloc(count * WORD);
+  await file.read(table, 0, table.length, size - tail);
+  const lengths = Array.from({ length: count }, (_, n) => table.readUInt32LE(n * WORD));
+  return lengths.reduce((sum, length) => sum + length, tail) === size ? lengths : undefined;
+}

@@ -1,0 +1,69 @@
+import { HASH_BYTES } from "../../shared/ledger/merkle.ts";
+import {
+  decodeBundle,
+  entriesPath,
+  MAX_ENTRY_BYTES,
+  TILE_WIDTH,
+  type Tile,
+  tilePath,
+} from "../../shared/ledger/tiles.ts";
+import { Discrepancy } from "./discrepancy.ts";
+import type { Client } from "./http.ts";
+
+/** The log's files as they are served. Whether they are the signed log's is for whoever builds the tree. */
+
+/** An entry has 500 bytes at most, and entry 0 all that an entry may have: nobody's memory is a publisher's to fill. */
+const MAX_BUNDLE_BYTES = TILE_WIDTH * 1024 + MAX_ENTRY_BYTES;
+
+export const tileAddress = (tile: Tile) => `/log/${tilePath(tile)}`;
+export const bundleAddress = (index: number, width: number) => `/log/${entriesPath(index, width)}`;
+
+/** Asks for a partial file and, where that is not there any more, for the full one (C2SP tlog-tiles). */
+async function fetchPart(client: Client, partial: string, full: string, maxBytes: number): Promise<Buffer> {
+  for (const path of partial === full ? [full] : [partial, full]) {
+    const { status, body } = await client.get(path, maxBytes);
+    if (status === 200) return body;
+    if (status !== 404) throw missing(path, status);
+  }
+  throw missing(partial, 404);
+}
+
+const missing = (path: string, status: number) =>
+  new Discrepancy("tile.missing", { path }, `The signed log has ${path}, and the answer is status ${status}.`);
+
+/** The `width` hashes of a tile: 32 bytes each. Throws Discrepancy if it is not served, or not as long as it must be. */
+export async function fetchTile(client: Client, tile: Tile): Promise<Uint8Array> {
+  const path = tileAddress(tile);
+  const bytes = await fetchPart(client, path, tileAddress({ ...tile, width: TILE_WIDTH }), TILE_WIDTH * HASH_BYTES);
+  const wanted = tile.width * HASH_BYTES;
+  if (bytes.length !== wanted && bytes.length !== TILE_WIDTH * HASH_BYTES)
+    throw new Discrepancy("tile.differs", { path }, `${path} has ${bytes.length} bytes; its hashes have ${wanted}.`);
+  return bytes.subarray(0, wanted);
+}
+
+/** The bytes of `width` entries, in their order. Throws Discrepancy if the bundle is not served, or does not hold so many. */
+export async function fetchBundle(client: Client, index: number, width: number): Promise<Uint8Array[]> {
+  const path = bundleAddress(index, width);
+  const bytes = await fetchPart(client, path, bundleAddress(index, TILE_WIDTH), MAX_BUNDLE_BYTES);
+  const entries = decodeBundle(bytes);
+  if (entries === undefined)
+    throw new Discrepancy(
+      "bundle.differs",
+      { path },
+      `${path} is no bundle of entries: it is cut off, or holds too many.`,
+    );
+  if (entries.length !== width && entries.length !== TILE_WIDTH) {
+    const first = index * TILE_WIDTH;
+    const gap = entries.findIndex((entry, n) => claimedIndex(entry) !== first + n);
+    const lost = first + (gap < 0 ? Math.min(entries.length, width) : gap);
+    const what = `${path} holds ${entries.length} entries; the signed log has ${width} there. It goes wrong at entry ${lost}.`;
+    throw new Discrepancy("bundle.differs", { path, index: lost }, what);
+  }
+  return entries.slice(0, width);
+}
+
+/** The index that an entry says it has, for a sentence in a report; undefined if it says none. */
+export function claimedIndex(entry: Uint8Array): number | undefined {
+  const [, digits] = /"index":(\d{1,16})[,}]/.exec(Buffer.from(entry).toString("utf8")) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}

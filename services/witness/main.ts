@@ -1,0 +1,46 @@
+import { systemClock } from "../../shared/platform/clock.ts";
+import { HOST, PORT, readConfig, refuseConfig } from "../../shared/platform/config.ts";
+import { serve } from "../../shared/platform/http.ts";
+import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { buildApp } from "./app.ts";
+import { openKey } from "./key.ts";
+import { takeOptions, WITNESS_KEY_FILE, WITNESS_LOGS, WITNESS_NAME, WITNESS_STATE } from "./options.ts";
+import { openState } from "./state.ts";
+import { createWitness, readState, StateDamaged } from "./witness.ts";
+
+function options(): void {
+  try {
+    const asked = takeOptions(process.argv.slice(2), process.env);
+    if (asked === undefined) return;
+    process.stdout.write(asked.help);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(2);
+  }
+}
+
+options();
+runService("witness", async ({ log, metrics, onStop, fail }) => {
+  const config = readConfig("witness", { HOST, PORT, WITNESS_KEY_FILE, WITNESS_STATE, WITNESS_LOGS, WITNESS_NAME });
+  const { WITNESS_KEY_FILE: file, WITNESS_STATE: folder, WITNESS_LOGS: logs, WITNESS_NAME: name } = config;
+  const { key, made } = await openKey({ file, folder, name });
+  log.info({ verifierKey: key.verifierKey, made }, `cosigning as ${key.verifierKey}`);
+  const state = await openState(
+    folder,
+    logs.map(({ origin }) => origin),
+  );
+  const deps = { key, logs, state, now: systemClock, log };
+  for (const known of logs) {
+    const held = await readState(deps, known).catch((error: unknown) => {
+      if (error instanceof StateDamaged) refuseConfig([error.message]);
+      throw error;
+    });
+    log.info({ origin: known.origin, size: held?.size ?? 0 }, "watching");
+  }
+  const app = buildApp({ log, metrics, witness: createWitness(deps), fail });
+  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  onStop(() => server.close());
+  announce(log, server.url);
+});

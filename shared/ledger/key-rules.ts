@@ -1,0 +1,65 @@
+import type { Key } from "../definition/schema.ts";
+import {
+  broughtKey,
+  isNewcomer,
+  lacksPossession,
+  refusalOf,
+  speaksFor,
+  tooFewPeople,
+  verifyKeyOf,
+} from "../statement/authentic.ts";
+import type { KeyStatement, Statement } from "../statement/types.ts";
+import type { VerdictCode } from "./codes.ts";
+import type { KeyBook } from "./keys.ts";
+
+/** The rules for keys: who may bring, end and use them. `book` is the log's, as of the entry that is judged. */
+
+/** True if a signer's key has been replaced or revoked. The key that the statement itself brings is judged as what it brings. */
+export function hasEndedSigner(book: KeyBook, statement: Statement, signers: readonly Key[]): boolean {
+  return signers.some((key) => !isNewcomer(statement, key) && (book.get(key.id)?.ended ?? null) !== null);
+}
+
+/**
+ * Every code that a `key` statement gets; empty when it may be applied. `isState` says what the definition holds; `received` is the
+ * entry's, ms UTC. Whoever takes accepted `key` statements from elsewhere than the log asks here too, after `authenticate`:
+ * signatures that hold do not make a statement an accepted one.
+ */
+export function keyFindings(
+  book: KeyBook,
+  say: KeyStatement,
+  signers: readonly Key[],
+  received: number,
+  isState: (id: string) => boolean,
+): VerdictCode[] {
+  const codes: VerdictCode[] = [];
+  if (hasEndedSigner(book, say, signers)) codes.push("F.105");
+  if (!maySign(book, say, signers)) codes.push("F.104");
+  else if (tooFewPeople(say, signers, 1)) codes.push("F.103");
+  const brought = broughtKey(say);
+  if (brought !== undefined) {
+    if (book.isTaken(brought)) codes.push("F.409");
+    if (lacksPossession(say, signers)) codes.push("F.410");
+    if (verifyKeyOf(brought.publicKey) === undefined) codes.push("F.412");
+  }
+  if (say.change === "revoke" && !isRevocable(book, say, received)) codes.push("F.411");
+  if (say.change === "enrol" && !isState(say.key.state)) codes.push("F.413");
+  return codes;
+}
+
+/** The newcomer never speaks first: the sequence number is that of whoever brings it. A back-up key revokes keys of its own state. */
+function maySign(book: KeyBook, say: KeyStatement, signers: readonly Key[]): boolean {
+  const [first] = signers;
+  if (first === undefined || isNewcomer(say, first) || refusalOf(say, signers) !== undefined) return false;
+  if (say.change === "enrol") return say.state === "EU";
+  if (say.change === "rotate") return true;
+  const target = book.get(say.revokes)?.key;
+  return target === undefined || say.state === "EU" || speaksFor(target) === say.state;
+}
+
+/** Only offices' keys come and go in the log. A second revocation must say more than the first. */
+function isRevocable(book: KeyBook, say: Extract<KeyStatement, { change: "revoke" }>, received: number): boolean {
+  const record = book.get(say.revokes);
+  const since = Date.parse(say.since);
+  if (record === undefined || record.key.role !== "office" || since > received) return false;
+  return record.ended?.how !== "revoked" || since < record.ended.since;
+}
