@@ -10,7 +10,7 @@ import {
 import { parseCheckpoint, splitNote } from "../../shared/ledger/checkpoint.ts";
 import { createKeyBook } from "../../shared/ledger/keys.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
-import { TILE_WIDTH, widthAt } from "../../shared/ledger/tiles.ts";
+import { widthAt } from "../../shared/ledger/tiles.ts";
 import { signersOf } from "../../shared/statement/authentic.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
 import { ahead } from "./ahead.ts";
@@ -18,7 +18,7 @@ import { CHECKPOINT, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./http.ts";
 import { statementAddress } from "./statements.ts";
-import { fetchBundle } from "./tiles.ts";
+import { bundlesOf, fetchBundle } from "./tiles.ts";
 
 const BUNDLES_AHEAD = 8;
 
@@ -36,9 +36,8 @@ export async function findAuthorities(
   const found = [...authorities];
   if (claimed === undefined || claimed.origin === definition.origin) return found;
   const [book, trustees] = [createKeyBook(definition), signersOf(definition)];
-  const pages = Array.from({ length: Math.ceil(claimed.size / TILE_WIDTH) }, (_, n) => n);
   const fetchPage = (n: number) => fetchBundle(client, n, widthAt(claimed.size, 0, n));
-  for await (const bodies of ahead(pages, fetchPage, { items: BUNDLES_AHEAD }))
+  for await (const bodies of ahead(bundlesOf(claimed.size), fetchPage, { items: BUNDLES_AHEAD }))
     for (const entry of bodies.map(readEntry)) {
       if (entry?.type !== "decision") continue;
       const { status, body: jws } = await client.get(statementAddress(entry.statement), MAX_STATEMENT_BYTES);

@@ -56,12 +56,20 @@ export async function openSpool(shared: string, owner: string): Promise<Spool> {
 
   const pathOf = (name: string) => join(folder, name);
   const partOf = (name: string) => join(folder, `${name}.${randomUUID()}.part`);
+  const underWay = new Set<Promise<void>>();
+  let isOver = false;
+  const write = async (name: string, bytes: Uint8Array) => {
+    const part = partOf(name);
+    await writeFile(part, bytes);
+    await rename(part, pathOf(name));
+  };
   return {
     read: (name) => readFile(pathOf(name)).catch(noSuchFile),
     async write(name, bytes) {
-      const part = partOf(name);
-      await writeFile(part, bytes);
-      await rename(part, pathOf(name));
+      if (isOver) return;
+      const writing = write(name, bytes);
+      underWay.add(writing);
+      await writing.finally(() => underWay.delete(writing));
     },
     async records(name) {
       const part = partOf(name);
@@ -74,7 +82,13 @@ export async function openSpool(shared: string, owner: string): Promise<Spool> {
       const file = await open(pathOf(name), "r").catch(noSuchFile);
       return file && recordReader(file);
     },
-    end: (how) => rm(how === "leave" && isFree ? join(folder, LOCK) : folder, { recursive: true, force: true }),
+    async end(how) {
+      // What was fetched ahead may still be on its way to the disk: a folder that fills while it is removed is no finding.
+      isOver = true;
+      await Promise.allSettled(underWay);
+      const left = how === "leave" && isFree ? join(folder, LOCK) : folder;
+      await rm(left, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 });
+    },
   };
 }
 

@@ -10,7 +10,7 @@ import { ahead } from "./ahead.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./http.ts";
 import type { RecordReader, Spool } from "./spool.ts";
-import { claimedIndex } from "./tiles.ts";
+import { bundlesOf, claimedIndex } from "./tiles.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**
@@ -69,8 +69,7 @@ interface Page {
  * known so far. Throws Discrepancy at the first that is wrong, after all before it were given.
  */
 export async function* openEntries(sources: StatementSources): AsyncGenerator<OpenedEntry> {
-  const numbers = Array.from({ length: Math.ceil(sources.log.size / TILE_WIDTH) }, (_, n) => n);
-  const pages = ahead(numbers, (number) => takePage(number, sources), { items: PAGES_AHEAD });
+  const pages = ahead(bundlesOf(sources.log.size), (number) => takePage(number, sources), { items: PAGES_AHEAD });
   const sizeOf = ({ statement }: OpenedEntry) => (statement?.kind === "open" ? statement.jws.length * COPIES : 0);
   yield* ahead(entriesOf(pages), (raw) => openEntry(raw, sources), {
     items: ENTRIES_AHEAD,
@@ -129,6 +128,14 @@ async function takeJudgements(client: Client, page: number, count: number): Prom
       "judgement.missing",
       { path, index: index + lines.length },
       `${path} has ${lines.length} judgements; the last release covers ${count} entries there.`,
+    );
+  // More than asked for is a release that has come since; more than a page, or a judgement on the definition, is none of the log's.
+  const beyond = lines.length > TILE_WIDTH ? TILE_WIDTH : page === 0 && lines[0] !== "null" ? 0 : undefined;
+  if (beyond !== undefined)
+    throw new Discrepancy(
+      "judgement.differs",
+      { path, index: index + beyond },
+      `Line ${beyond + 1} of ${path} is the judgement of no statement.`,
     );
   return lines.slice(0, count);
 }

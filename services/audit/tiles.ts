@@ -67,3 +67,8 @@ export function claimedIndex(entry: Uint8Array): number | undefined {
   const [, digits] = /"index":(\d{1,16})[,}]/.exec(Buffer.from(entry).toString("utf8")) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
+
+/** The numbers of a log's bundles, one after the other: whoever signs a head of 2^50 entries takes no memory with it. */
+export function* bundlesOf(size: number): Generator<number> {
+  for (let n = 0; n * TILE_WIDTH < size; n++) yield n;
+}

@@ -14,7 +14,7 @@ import { ahead } from "./ahead.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./http.ts";
 import type { Spool } from "./spool.ts";
-import { bundleAddress, claimedIndex, fetchBundle, fetchTile, tileAddress } from "./tiles.ts";
+import { bundleAddress, bundlesOf, claimedIndex, fetchBundle, fetchTile, tileAddress } from "./tiles.ts";
 
 /** A head of the log: how many entries, and the hash of all of them. */
 export interface Head {
@@ -75,9 +75,8 @@ async function hashEntries(
 ): Promise<{ byEntries: TileTree; firstDifference: Difference | undefined }> {
   const byEntries = createTileTree();
   let firstDifference: Difference | undefined;
-  const numbers = Array.from({ length: Math.ceil(size / TILE_WIDTH) }, (_, n) => n);
   const work = (n: number) => bundleWithTile(n, widthAt(size, 0, n), sources);
-  for await (const { tile, hashes, entries } of ahead(numbers, work, { items: BUNDLES_AHEAD })) {
+  for await (const { tile, hashes, entries } of ahead(bundlesOf(size), work, { items: BUNDLES_AHEAD })) {
     for (const [n, entry] of entries.entries()) {
       const leaf = leafHash(entry);
       const served = hashes.subarray(n * HASH_BYTES, (n + 1) * HASH_BYTES);

@@ -2,6 +2,7 @@ import { systemClock } from "../../shared/platform/clock.ts";
 import { HOST, PORT, readConfig, refuseConfig } from "../../shared/platform/config.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { holdAlone } from "./alone.ts";
 import { buildApp } from "./app.ts";
 import { openKey } from "./key.ts";
 import { takeOptions, WITNESS_KEY_FILE, WITNESS_LOGS, WITNESS_NAME, WITNESS_STATE } from "./options.ts";
@@ -26,6 +27,12 @@ runService("witness", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("witness", { HOST, PORT, WITNESS_KEY_FILE, WITNESS_STATE, WITNESS_LOGS, WITNESS_NAME });
   const { WITNESS_KEY_FILE: file, WITNESS_STATE: folder, WITNESS_LOGS: logs, WITNESS_NAME: name } = config;
   const { key, made } = await openKey({ file, folder, name });
+  const alone = await holdAlone(folder);
+  if (alone === undefined)
+    refuseConfig([
+      `WITNESS_STATE: another process works in ${folder}. End it first: two could cosign a fork between them.`,
+    ]);
+  onStop(() => void alone.close());
   log.info({ verifierKey: key.verifierKey, made }, `cosigning as ${key.verifierKey}`);
   const state = await openState(
     folder,

@@ -113,9 +113,23 @@ describe("a log", () => {
     expect(await take(revoke("LU", "LU-1", CLOSE), "LU-backup")).toBe("F.411");
     expect(await take(revoke("LU", "LU-1", CLOSE + 1), "LU-backup")).toBe("F.411");
     expect(await take(revoke("LU", "LU-1", CLOSE - 1), "LU-backup")).toBe("accepted");
-    // It had ended when it was replaced, and what took its place is another key.
+    // It had ended when it was replaced.
     expect(state.keys.get("LU-1")?.ended).toEqual({ index: 1, how: "revoked", since: CLOSE - 1 });
-    expect(await take(tally("LU"), "LU-9", "LU-2")).toBe("accepted");
+  });
+
+  it("goes with the key that it replaced: a stolen key cannot be rotated faster than it is revoked", async () => {
+    const { take, state } = createLog();
+    await take(rotate("LU-1", "LU-9"), "LU-1", "LU-9");
+    await take(rotate("LU-9", "LU-8"), "LU-9", "LU-8");
+    expect(await take(tally("LU"), "LU-8", "LU-2")).toBe("accepted");
+    expect(await take(revoke("EU", "LU-1", CLOSE), "trustee-1", "trustee-2")).toBe("accepted");
+    expect(await take(tally("LU"), "LU-8", "LU-2")).toContain("F.105");
+    expect(await take(rotate("LU-8", "constructor"), "LU-8", "constructor")).toContain("F.105");
+    expect(changed(state.keys).map(([id, , ended]) => [id, ended])).toEqual([
+      ["LU-1", { index: 1, how: "revoked", since: CLOSE }],
+      ["LU-9", { index: 2, how: "revoked", since: CLOSE }],
+      ["LU-8", { index: 4, how: "revoked", since: CLOSE }],
+    ]);
   });
 
   it("counts officials, not keys, where two must sign", async () => {
@@ -174,7 +188,7 @@ describe("a key book", () => {
     }
     expect(changed(applied)).toEqual([
       ["LU-1", 0, { index: 1, how: "revoked", since: CLOSE }],
-      ["LU-9", 1, null],
+      ["LU-9", 1, { index: 2, how: "revoked", since: CLOSE }],
       ["LU-8", 3, { index: 4, how: "revoked", since: CLOSE - 5 }],
     ]);
   });

@@ -14,6 +14,8 @@ export type KeyEnd = { index: number; how: "rotated" } | { index: number; how: "
 export interface KeyRecord extends Signer {
   from: number;
   ended: KeyEnd | null;
+  /** The key that took its place by rotation. */
+  heir?: string;
 }
 
 export interface KeyBook extends Signers {
@@ -74,14 +76,21 @@ export function applyKey(book: KeyBook, index: number, statement: KeyStatement):
     throw new Error(`entry ${index} brings the key ${id}, which it cannot`);
   book.add({ key, verify, from: index, ended: null });
   const replaced = statement.change === "rotate" ? book.get(statement.replaces) : undefined;
-  if (replaced !== undefined) replaced.ended ??= { index, how: "rotated" };
+  if (replaced === undefined) return;
+  replaced.ended ??= { index, how: "rotated" };
+  replaced.heir = id;
 }
 
-/** A second revocation can only say an earlier instant; the key ended with whatever ended it first. */
+/**
+ * A second revocation can only say an earlier instant; the key ended with whatever ended it first. The keys that took its place go with
+ * it: whoever stole a key could otherwise rotate it faster than anyone revokes.
+ */
 function revoke(book: KeyBook, index: number, id: string, since: number): void {
-  const record = book.get(id);
-  if (record === undefined) throw new Error(`entry ${index} revokes the unknown key ${id}`);
-  const { ended } = record;
-  const earliest = ended?.how === "revoked" ? Math.min(ended.since, since) : since;
-  record.ended = { index: Math.min(ended?.index ?? index, index), how: "revoked", since: earliest };
+  const revoked = book.get(id);
+  if (revoked === undefined) throw new Error(`entry ${index} revokes the unknown key ${id}`);
+  for (let record: KeyRecord | undefined = revoked; record !== undefined; record = book.get(record.heir ?? "")) {
+    const { ended }: KeyRecord = record;
+    const earliest = ended?.how === "revoked" ? Math.min(ended.since, since) : since;
+    record.ended = { index: Math.min(ended?.index ?? index, index), how: "revoked", since: earliest };
+  }
 }

@@ -1,29 +1,32 @@
 import type { Statement, StatementType } from "../statement/types.ts";
 
 /**
- * What a revocation leaves out. Verdicts stand; but from a revocation on, nothing counts that the key signed and the log received
- * later than the instant since which it is compromised, until it is signed anew. The counts themselves know nothing of this: whoever
+ * What a revocation leaves out. Verdicts stand; but from a revocation on, nothing counts that the key, or one that took its place by
+ * rotation, signed and the log received later than the instant since which it is compromised, until it is signed anew. The counts themselves know nothing of this: whoever
  * feeds them passes a left-out entry as quarantined.
  */
 
-/** Revocations in force (kid -> ms UTC), and when each key's last counted statement was received. Plain data: kept in snapshots. */
+/**
+ * Revocations in force (kid -> ms UTC), when each key's last counted statement was received, and which key took whose place. Plain
+ * data: kept in snapshots.
+ */
 export interface LeftOut {
   since: Record<string, number>;
   last: Record<string, number>;
+  heirs: Record<string, string>;
 }
 
 /** What is counted. Closures, voids and decisions stand: what was done on them cannot be taken back. */
 const COUNTED: ReadonlySet<StatementType> = new Set(["tally", "seats", "declaration"]);
 
 export function createLeftOut(): LeftOut {
-  return { since: {}, last: {} };
+  return { since: {}, last: {}, heirs: {} };
 }
 
 /** True if one of its signers was compromised when the log received it: then it counts for nothing. */
 export function isLeftOut(leftOut: LeftOut, entry: { received: string; signers: readonly string[] }): boolean {
   const received = Date.parse(entry.received);
-  // Key ids come from statements, and one may be called as something that every object has.
-  return entry.signers.some((kid) => Object.hasOwn(leftOut.since, kid) && received > (leftOut.since[kid] as number));
+  return entry.signers.some((kid) => received > (ownOf(leftOut.since, kid) ?? Number.POSITIVE_INFINITY));
 }
 
 /**
@@ -42,6 +45,7 @@ export function applyToLeftOut(
 ): "go on" | "again" {
   const { statement, verdict, signers } = entry;
   if (verdict !== "accepted" || statement === null) return "go on";
+  if (statement.type === "key" && statement.change === "rotate") leftOut.heirs[statement.replaces] = statement.key.id;
   if (statement.type === "key" && statement.change === "revoke")
     return revoke(leftOut, statement.revokes, Date.parse(statement.since));
   if (!COUNTED.has(statement.type) || isLeftOut(leftOut, entry)) return "go on";
@@ -50,10 +54,20 @@ export function applyToLeftOut(
   return "go on";
 }
 
-function revoke(leftOut: LeftOut, kid: string, since: number): "go on" | "again" {
-  if (Object.hasOwn(leftOut.since, kid) && (leftOut.since[kid] as number) <= since) return "go on";
-  leftOut.since[kid] = since;
-  if (!Object.hasOwn(leftOut.last, kid) || (leftOut.last[kid] as number) <= since) return "go on";
+function revoke(leftOut: LeftOut, revoked: string, since: number): "go on" | "again" {
+  const { heirs } = leftOut;
+  let again = false;
+  for (let kid: string | undefined = revoked; kid !== undefined; kid = ownOf(heirs, kid)) {
+    if ((ownOf(leftOut.since, kid) ?? Number.POSITIVE_INFINITY) <= since) continue;
+    leftOut.since[kid] = since;
+    again ||= (ownOf(leftOut.last, kid) ?? Number.NEGATIVE_INFINITY) > since;
+  }
+  if (!again) return "go on";
   leftOut.last = {}; // nothing is counted yet
   return "again";
+}
+
+/** Key ids come from statements, and one may be called as something that every object has. */
+function ownOf<T>(record: Record<string, T>, kid: string): T | undefined {
+  return Object.hasOwn(record, kid) ? record[kid] : undefined;
 }

@@ -39,6 +39,8 @@ const Head = z.strictObject({
   origins: z.array(z.strictObject({ from: Index, origin: z.string(), kid: z.string(), publicKey: z.string() })),
   /** Keys that ended, those of the definition too. */
   ended: z.array(z.tuple([z.string(), Ended])),
+  /** Rotated keys, and the keys that took their places. */
+  heirs: z.array(z.tuple([z.string(), z.string()])),
   /** null stands for a schedule with a hole: JSON has no NaN. */
   polls: z.array(
     z.strictObject({
@@ -91,20 +93,26 @@ export function saveLedgerState(state: LedgerState): Uint8Array {
 
 const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
 
-function savedKeys(book: KeyBook): Pick<z.infer<typeof Head>, "brought" | "ended"> {
+function savedKeys(book: KeyBook): Pick<z.infer<typeof Head>, "brought" | "ended" | "heirs"> {
   const records = [...book.records()];
   return {
     // Only offices' keys come in the log; the definition's are in the definition.
     brought: records.flatMap(({ key, from }) => (from > 0 && key.role === "office" ? [{ ...key, from }] : [])),
+    heirs: records.flatMap(({ key, heir }) => (heir === undefined ? [] : [[key.id, heir] as [string, string]])),
     ended: records.flatMap(({ key, ended }) => (ended === null ? [] : [[key.id, ended] as [string, typeof ended]])),
   };
 }
 
-function loadKeys(book: KeyBook, { brought, ended }: z.infer<typeof Head>): void {
+function loadKeys(book: KeyBook, { brought, ended, heirs }: z.infer<typeof Head>): void {
   for (const { from, ...key } of brought) {
     const verify = verifyKeyOf(key.publicKey);
     if (verify === undefined) throw new RangeError(`the saved state holds the unusable key ${key.id}`);
     book.add({ key, verify, from, ended: null });
+  }
+  for (const [id, heir] of heirs) {
+    const record = book.get(id);
+    if (record === undefined) throw new RangeError(`the saved state has a rotated key ${id} that is not its own`);
+    record.heir = heir;
   }
   for (const [id, end] of ended) {
     const record = book.get(id);
