@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { AuditOptions } from "../services/audit/audit.ts";
+import { UsageError } from "../services/audit/discrepancy.ts";
 import type { Visit } from "../services/audit/visit.ts";
 import { sampleDefinition } from "../shared/definition/sample.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";
@@ -177,22 +178,68 @@ describe("what the auditor brings", () => {
       { code: "proof.refused" },
     ],
     ["a proof from a fork", async () => ({ proofs: await proofOf(await forked(), 2) }), { code: "log.forked" }],
-    ["a file that is no proof", async () => ({ proofs: "c2sp.org/tlog-proof@v2\n" }), { code: "proof.refused" }],
+    [
+      "a proof that too few witnesses have cosigned",
+      async () => ({ proofs: cosignedBy(1, await proofOf(night, 7)) }),
+      { code: "proof.refused", what: /checkpoint that 1 of the definition's witnesses have cosigned; it needs 2/ },
+    ],
     [
       "a flipped byte of evidence",
       async () => ({ evidence: (await evidence(night)).replace(/"statement":"(.{40})./, '"statement":"$1_') }),
       { code: "evidence.refused", path: "brought" },
     ],
     ["evidence of a longer log", async () => ({ evidence: await evidence(await longer()) }), { code: "log.went-back" }],
-    ["a file that is no evidence", async () => ({ evidence: "[]" }), { code: "evidence.refused" }],
+    [
+      "evidence that too few witnesses have cosigned",
+      async () => {
+        const file = JSON.parse(await evidence(night)) as { checkpoint: string };
+        return { evidence: JSON.stringify({ ...file, checkpoint: cosignedBy(1, file.checkpoint) }) };
+      },
+      { code: "evidence.refused", what: /checkpoint that 1 of the definition's witnesses/ },
+    ],
+    [
+      "evidence that calls itself another election's",
+      async () => ({ evidence: (await evidence(night)).replace('"election":"sample"', '"election":"other"') }),
+      { code: "evidence.refused", what: /of other \(exercise\); this log is of sample \(exercise\)/ },
+    ],
+    [
+      "evidence of an exercise that calls itself live",
+      async () => ({ evidence: (await evidence(night)).replace('"mode":"exercise"', '"mode":"live"') }),
+      { code: "evidence.refused", what: /of sample \(live\)/ },
+    ],
   ])("%s", async (_, brought, expected) => {
     await audits.refused(files, expected, withFiles(await brought()));
   });
 
+  it.each<[string, Brought, RegExp]>([
+    ["a file that is no proof", { proofs: "c2sp.org/tlog-proof@v2\n" }, /^--proof brought: it is no proof/],
+    ["a file that is no evidence", { evidence: "[]" }, /^--evidence brought: it is no evidence file/],
+    [
+      "the list of evidence",
+      { evidence: '{"size":9,"equivocations":[],"gaps":[]}' },
+      /the list that \/v1\/evidence serves/,
+    ],
+    ["a file that is no receipt", { receipts: "\u0000" }, /^--receipt brought: it is no receipt/],
+    ["the answer in which a receipt came", { receipts: '{"receipt":"a.b.c"}' }, /the whole answer of ingest/],
+  ])("%s is a slip of whoever named it, and says nothing of the log", async (_, brought, sentence) => {
+    audits.server().serve(files);
+    await expect(audits.run(withFiles(brought))).rejects.toThrow(UsageError);
+    await expect(audits.run(withFiles(brought))).rejects.toThrow(sentence);
+  });
+
+  /** The same note, with the log's line and those of the first few witnesses. */
+  function cosignedBy(count: number, note: string): string {
+    const lines = note.trimEnd().split("\n");
+    const first = lines.findIndex((line) => line.startsWith("— "));
+    return `${lines.slice(0, first + 1 + count).join("\n")}\n`;
+  }
+
   it("evidence of a gap holds as long as the log has the gap", async () => {
     const world = createWorld();
-    const { tally } = voices(world);
-    for (const sequence of [1, 2, 5]) await tally("AT-1", {}, { sequence });
+    const { closed, tally } = voices(world);
+    await closed("AT");
+    await closed("AT");
+    await tally("AT-1", {}, { sequence: 5 });
     const served = await published(world);
     const about = (from: number, to: number, ...indexes: number[]) => evidenceOf(world, { from, to }, ...indexes);
     expect(await audits.failureOf(served, withFiles({ evidence: await about(3, 4, 2, 3) }))).toBeNull();

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -84,6 +84,37 @@ describe("npm run audit", () => {
     const away = await ended(start(server.url.href, "--json"));
     expect([away.code, JSON.parse(away.out).result]).toEqual([3, "unfinished"]);
     expect(away.err).toContain("says nothing about the log");
+  });
+
+  it("ends with 2, at once and without asking anyone, for files and places that were named by mistake", async () => {
+    server.serve(files);
+    const list = join(folder, "list.json");
+    await writeFile(list, '{"size":24,"equivocations":[],"gaps":[]}');
+    const image = join(folder, "image.png");
+    await writeFile(image, Buffer.from("89504e470d0a1a0a", "hex"));
+    const ran = await Promise.all([
+      ended(start(server.url.href, "--evidence", list)),
+      ended(start(server.url.href, "--proof", image)),
+      ended(start(server.url.href, "--receipt", image)),
+      ended(start(server.url.href, "--state", "/proc/audit/of/mine.json")),
+    ]);
+    expect(ran.map(({ code, out }) => [code, out])).toEqual(ran.map(() => [2, ""]));
+    const [evidence, proof, receipt, state] = ran.map(({ err }) => err);
+    expect(evidence).toMatch(/--evidence .*list\.json: it is no evidence file.*fetch the file at one of its `url`s/);
+    expect(proof).toMatch(/--proof .*image\.png: it is no proof/);
+    expect(receipt).toMatch(/--receipt .*image\.png: it is no receipt/);
+    expect(state).toMatch(/^\/proc\/audit\/of cannot be made or written \([A-Z]+\)\. Name another --state file\.\n$/);
+    expect(server.asked).toEqual([]);
+  });
+
+  it("ends with 2 rather than touch a folder that is somebody else's", async () => {
+    server.serve(files);
+    const stranger = join(folder, "thesis.run");
+    await mkdir(stranger);
+    await writeFile(join(stranger, "chapter-1.txt"), "years of work");
+    const { code, err } = await ended(start(server.url.href, "--state", join(folder, "thesis.json")));
+    expect([code, err]).toEqual([2, expect.stringMatching(/thesis\.run is where an audit keeps.*holds other files/)]);
+    expect(await readdir(stranger)).toEqual(["chapter-1.txt"]);
   });
 
   it("ends with 130 and a sentence on Ctrl-C, and goes on from there", async () => {

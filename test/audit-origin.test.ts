@@ -1,9 +1,14 @@
 import { sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { createClient } from "../services/audit/http.ts";
+import { findAuthorities } from "../services/audit/origins.ts";
 import { newSampleKey } from "../shared/definition/sample.ts";
+import { firstAuthority } from "../shared/ledger/authority.ts";
 import { signCheckpoint } from "../shared/ledger/checkpoint.ts";
 import { cosign } from "../shared/ledger/cosignature.ts";
+import { canonical } from "../shared/ledger/entry.ts";
 import { RECEIPT_TYP, receiptPayload } from "../shared/ledger/receipt.ts";
+import { encodeBundle, TILE_WIDTH } from "../shared/ledger/tiles.ts";
 import { compactEnvelope } from "../shared/statement/jws.ts";
 import type { Statement } from "../shared/statement/types.ts";
 import { voices } from "./audit-night.ts";
@@ -127,4 +132,107 @@ describe("an audit of a log that goes on under another origin", () => {
     expect(failure?.code).toBe("checkpoint.unsigned");
     expect(failure?.what).toMatch(what as RegExp);
   });
+});
+
+describe("a checkpoint that nobody signed, of an origin that nobody opened", () => {
+  const HUGE = 2 ** 50;
+  /** Some are asked for ahead, and some that an audit before this one asked for may still arrive. */
+  const FEW = 40;
+  const claim = (size: number) => {
+    const text = `elsewhere.example/log\n${size}\n${Buffer.alloc(32).toString("base64")}\n`;
+    return `${text}\n— elsewhere.example/log ${Buffer.alloc(68, 1).toString("base64")}\n`;
+  };
+  const bundleIndex = (path: string) => {
+    const [, digits] = /^\/log\/tile\/entries\/(.*)$/.exec(path) ?? [];
+    return digits === undefined ? undefined : Number(digits.replaceAll(/[x/]/g, ""));
+  };
+  /** Serves a checkpoint of such a size, and bundles that are made up as they are asked for. */
+  async function served(size: number, entryAt: (index: number, page: number) => string): Promise<World> {
+    const world = createWorld();
+    server().serve(await under(world, claim(size)));
+    server().answer = (path) => {
+      const page = bundleIndex(path);
+      if (page === undefined) return undefined;
+      const entries = Array.from({ length: TILE_WIDTH }, (_, n) => Buffer.from(entryAt(page * TILE_WIDTH + n, page)));
+      return { status: 200, type: "application/octet-stream", body: Buffer.from(encodeBundle(entries)) };
+    };
+    return world;
+  }
+  const entryOf = (type: "tally" | "decision") => (index: number) =>
+    canonical({
+      ...{ index, received: "2024-06-09T21:00:00.000Z", state: "EU", key: "trustee-1", sequence: index + 1, type },
+      ...{ units: 0, statement: "0".repeat(64), judgement: "0".repeat(64) },
+    });
+  const tallyAt = entryOf("tally");
+  const first = (index: number) =>
+    index === 0
+      ? canonical({
+          ...{ index: 0, received: "2024-06-09T21:00:00.000Z", type: "definition", definition: "0".repeat(64) },
+          signatures: [],
+        })
+      : tallyAt(index);
+  const search = async (world: World, mostEntries?: number) => {
+    const { signal } = new AbortController();
+    const client = createClient({ base: server().url, signal, patienceMs: 1_000 });
+    const { definition, hash } = world.sample;
+    const terms = { definition, hash, authorities: [firstAuthority(definition)] };
+    const found = await findAuthorities(client, terms, { mostEntries }).catch((error: unknown) => error);
+    client.close();
+    return found;
+  };
+  const bundlesAsked = () => server().asked.filter((path) => bundleIndex(path) !== undefined).length;
+
+  it("ends when the entries are more than a log may have", async () => {
+    const world = await served(HUGE, first);
+    expect(await search(world, 4 * TILE_WIDTH)).toMatchObject({
+      code: "checkpoint.unsigned",
+      where: { path: "/log/checkpoint" },
+      message: expect.stringMatching(/of 1125899906842624 entries of elsewhere.*none of the first 1024 opens/),
+    });
+    expect(bundlesAsked()).toBeLessThan(FEW);
+  });
+
+  it("ends when the decisions are more than trustees make, and asks for no more of them", async () => {
+    const world = await served(HUGE, (index) => (index === 0 ? first(0) : entryOf("decision")(index)));
+    expect(await search(world)).toMatchObject({
+      code: "checkpoint.unsigned",
+      message: expect.stringMatching(/none of its first 2048 decisions/),
+    });
+    expect(bundlesAsked()).toBeLessThan(FEW);
+    expect(server().asked.filter((path) => path.startsWith("/statements/"))).toHaveLength(2048);
+  });
+
+  it.each<[string, (index: number, page: number) => string, RegExp]>([
+    [
+      "the same bundle again and again",
+      (index, page) => first(index - page * TILE_WIDTH),
+      /place of entry 256 in \/log\/tile\/entries\/001 is entry 0/,
+    ],
+    ["what is no entry", (index) => (index === 300 ? "{}" : first(index)), /place of entry 300 in .*\/001 is no entry/],
+  ])("ends at %s", async (_, entryAt, what) => {
+    const failure = await failureOfServed(await served(HUGE, entryAt));
+    expect(failure).toMatchObject({ code: "bundle.differs", what: expect.stringMatching(what) });
+    expect(bundlesAsked()).toBeLessThan(FEW);
+  });
+  const failureOfServed = async (_: World) => (await run()).failure;
+
+  it("is looked through no further than the decision that opens its origin", async () => {
+    const world = await goingOn();
+    const files = await published(world);
+    server().serve(
+      files.set("/log/checkpoint", { ...files.get("/log/checkpoint")!, body: Buffer.from(claimOf(HUGE)) }),
+    );
+    server().answer = (path) => {
+      const page = bundleIndex(path);
+      if (page === undefined) return undefined;
+      const entries = Array.from({ length: TILE_WIDTH }, (_, n) => {
+        const index = page * TILE_WIDTH + n;
+        return world.log[index]?.body ?? Buffer.from(tallyAt(index));
+      });
+      return { status: 200, type: "application/octet-stream", body: Buffer.from(encodeBundle(entries)) };
+    };
+    expect(await search(world)).toMatchObject([{ from: 0 }, { from: 4, origin: SECOND }]);
+    expect(bundlesAsked()).toBeLessThan(FEW);
+  });
+  const claimOf = (size: number) => claim(size).replaceAll("elsewhere.example/log", SECOND);
 });

@@ -1,4 +1,5 @@
 import { sign } from "node:crypto";
+import { releaseCsv } from "../shared/formats/release-csv.ts";
 import { signCheckpoint, verifierKey } from "../shared/ledger/checkpoint.ts";
 import { cosign } from "../shared/ledger/cosignature.ts";
 import { canonical, type Entry } from "../shared/ledger/entry.ts";
@@ -8,7 +9,8 @@ import { RECEIPT_TYP, receiptPayload } from "../shared/ledger/receipt.ts";
 import { createTileTree, encodeBundle, entriesPath, TILE_WIDTH, tilePath, tilesOf } from "../shared/ledger/tiles.ts";
 import { compactEnvelope } from "../shared/statement/jws.ts";
 import { OPEN_TYPES } from "../shared/statement/types.ts";
-import { rootAt, type World } from "./audit-world.ts";
+import { asCsv } from "./audit-server.ts";
+import { type MadeRelease, rootAt, type World } from "./audit-world.ts";
 
 /** A night as it is published: every file by its path, and the papers that somebody may bring. */
 
@@ -16,6 +18,8 @@ export interface Served {
   status: number;
   type: string;
   body: Buffer;
+  /** Where a redirect leads. */
+  location?: string;
 }
 
 /** The signed head of a size, with the lines of its witnesses. */
@@ -101,6 +105,7 @@ export async function published(world: World): Promise<Map<string, Served>> {
   putTiles(world, put);
   putStatements(world, put);
   putReleases(world, put);
+  for (const [path, file] of await announcements(world)) served.set(path, file);
   return served;
 }
 
@@ -145,15 +150,43 @@ function putStatements({ log, listed }: World, put: Put): void {
 }
 
 function putReleases({ listed, sample: { definition, hash } }: World, put: Put): void {
-  if (listed.length === 0) {
-    refuse(put, "/v1/releases", "embargo.in-force");
+  const last = listed.at(-1);
+  if (last === undefined) {
+    for (const name of ["", "/latest", "/latest.csv", asCsv("/latest"), "/latest/signatures"])
+      refuse(put, `/v1/releases${name}`, "embargo.in-force");
     return;
   }
   const { mode, election } = definition;
-  const releases = listed.map(({ number, size, sha256 }) => ({ number, size, sha256, url: `/v1/releases/${number}` }));
+  const releases = listed.map(({ number, size, sha256, release: { asOf, status } }) => {
+    return { number, sha256, size, asOf, status, url: `/v1/releases/${number}` };
+  });
   put("/v1/releases", JSON.stringify({ mode, election, definition: hash, releases }));
-  for (const { number, bytes, signatures } of listed) {
-    put(`/v1/releases/${number}`, bytes, "application/json");
-    put(`/v1/releases/${number}/signatures`, signatures, "application/jose+json");
+  for (const made of listed) putRelease(String(made.number), made, put);
+  putRelease("latest", last, put);
+}
+
+function putRelease(name: string, { bytes, release, signatures }: MadeRelease, put: Put): void {
+  put(`/v1/releases/${name}`, bytes, "application/json");
+  for (const path of [`/v1/releases/${name}.csv`, asCsv(`/v1/releases/${name}`)])
+    put(path, releaseCsv(release), "text/csv; charset=utf-8; header=present");
+  put(`/v1/releases/${name}/signatures`, signatures, "application/jose+json");
+}
+
+/** Where the log announces each release that is served: a proof of that entry, and the way to its statement. */
+async function announcements(world: World): Promise<Map<string, Served>> {
+  const served = new Map<string, Served>();
+  for (const { number, sha256, size } of world.listed) {
+    const logged = world.log.find(
+      ({ statement: said }) =>
+        said?.type === "release" && said.number === number && said.release === sha256 && said.size === size,
+    );
+    if (logged === undefined || logged.entry.type === "definition") continue;
+    const path = `/v1/releases/${number}`;
+    const { index, statement } = logged.entry;
+    const body = Buffer.from(await proofOf(world, index));
+    served.set(`${path}/proof`, { status: 200, type: "text/plain; charset=utf-8", body });
+    const location = `/statements/${statement}`;
+    served.set(`${path}/statement`, { status: 303, type: "text/plain", body: Buffer.alloc(0), location });
   }
+  return served;
 }

@@ -2,6 +2,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Served } from "./audit-published.ts";
 
+/** What stands for a path when it is asked for as CSV, by Accept. */
+export const asCsv = (path: string) => `${path} as CSV`;
+
 /** Serves files from memory on loopback; what is not there is a problem document, as from `release`. */
 export interface FileServer {
   url: URL;
@@ -17,7 +20,8 @@ export interface FileServer {
 export async function startFileServer(): Promise<FileServer> {
   let files = new Map<string, Served>();
   const server = createServer((request, response) => {
-    const path = request.url ?? "";
+    const { url = "", headers } = request;
+    const path = headers.accept === "text/csv" ? asCsv(url) : url;
     served.asked.push(path);
     const instead = served.answer(path);
     if (instead === "hang up") {
@@ -30,8 +34,9 @@ export async function startFileServer(): Promise<FileServer> {
       type: "application/problem+json",
       body: Buffer.from('{"code":"request.not-found"}'),
     };
-    const { status, type, body } = instead ?? files.get(path) ?? missing;
-    response.writeHead(status, { "content-type": type, "content-length": body.length, "retry-after": "0" });
+    const { status, type, body, location } = instead ?? files.get(path) ?? missing;
+    const where = location === undefined ? {} : { location };
+    response.writeHead(status, { "content-type": type, "content-length": body.length, "retry-after": "0", ...where });
     response.end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

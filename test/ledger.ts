@@ -31,6 +31,8 @@ export interface LedgerHere {
   logged: Record<string, unknown>[];
   /** Settles when the writer ends: rejects when it must not write any more. */
   ended: Promise<void>;
+  /** Why the process would have ended, because of a question. */
+  failed(): unknown;
   stop(): Promise<void>;
 }
 
@@ -114,7 +116,11 @@ export async function runLedger(harness: Harness, options: LedgerOptions = {}): 
   const nc = await harness.nats("ledger");
   const { seq, logged, pool, sessions } = buildSequencer(harness, nc, options);
   const { opener, keys, receipts, log } = seq;
-  const stopQuestions = answerQuestions({ nc, pool, opener, keys, receipts, log });
+  let failure: unknown;
+  const fail = (error: unknown) => {
+    failure ??= error;
+  };
+  const stopQuestions = answerQuestions({ nc, pool, opener, keys, receipts, log, fail });
   const writer = createWriter(seq, sessions);
   const stop = new AbortController();
   const running = writer.run(stop.signal);
@@ -124,6 +130,7 @@ export async function runLedger(harness: Harness, options: LedgerOptions = {}): 
     writer,
     logged,
     ended: running,
+    failed: () => failure,
     async stop() {
       stop.abort();
       await running.catch(() => undefined);

@@ -2,15 +2,15 @@ import type { Pool } from "pg";
 import { buildApp } from "../services/release/app.ts";
 import { type MadeRelease, makeRelease, type Twist } from "../services/release/fixture.ts";
 import { createPublicLog } from "../services/release/log.ts";
-import { witnessesOf } from "../services/release/log-head.ts";
 import { trustOf } from "../services/release/opened.ts";
 import { createOpening, type Opening, type Stored, storedIn } from "../services/release/opening.ts";
 import { createShelf } from "../services/release/shelf.ts";
 import * as store from "../services/release/store.ts";
 import type { Release } from "../shared/formats/release.ts";
-import { firstAuthority } from "../shared/ledger/authority.ts";
+import { witnessesOf } from "../shared/ledger/cosignature.ts";
 import type { App } from "../shared/platform/http.ts";
 import type { Incident } from "../shared/platform/incidents.ts";
+import { authorityOfDefinition } from "../shared/platform/log-authorities.ts";
 import { createHeardLog } from "../shared/platform/log-fixture.ts";
 import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
@@ -63,7 +63,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
   const { register, definition, hash, bytes, signatures, vault } = sample;
   const incidents: Incident[] = [];
   const raise = async (incident: Incident) => void incidents.push(incident);
-  const authorities = () => [firstAuthority(definition)];
+  const authorities = () => [authorityOfDefinition(definition)];
   const witnesses = witnessesOf(definition);
   const shelf = createShelf({
     trust: trustOf(definition, hash),

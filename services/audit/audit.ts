@@ -1,11 +1,12 @@
 import { createRegister } from "../../shared/definition/register.ts";
 import type { Witness } from "../../shared/ledger/cosignature.ts";
-import { readProof } from "../../shared/ledger/proof.ts";
-import { type Reach, takeCheckpoint } from "./checkpoint.ts";
+import { readEntry } from "../../shared/ledger/read-entry.ts";
+import { releaseReach } from "./announcements.ts";
+import { CHECKPOINT, type Reach, takeCheckpoint } from "./checkpoint.ts";
 import { type DefinitionKey, type TrustedDefinition, takeDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import { noFigures } from "./figures.ts";
-import { type FileTexts, readFiles } from "./files.ts";
+import { readFiles } from "./files.ts";
 import { type Client, createClient } from "./http.ts";
 import { findAuthorities } from "./origins.ts";
 import type { Progress } from "./progress.ts";
@@ -13,9 +14,10 @@ import { type Listed, RELEASES, releaseAddress, takeList } from "./releases.ts";
 import { type Learned, type Report, reportOf } from "./report.ts";
 import { createSample } from "./sample.ts";
 import { createSecondOpinion, type SecondOpinion } from "./second.ts";
+import type { FileTexts } from "./shapes.ts";
 import { openSpool, type Spool } from "./spool.ts";
 import { type VerifiedLog, verifyTree } from "./tree.ts";
-import { type Visit, writeVisit } from "./visit.ts";
+import { readVisit, type Visit, writeVisit } from "./visit.ts";
 import { walkLog } from "./walk.ts";
 
 export interface AuditOptions {
@@ -40,6 +42,8 @@ export interface AuditIo {
   /** How long one address is asked for again, and how long one waits for what must come in a moment, ms. */
   requestPatienceMs: number;
   patienceMs: number;
+  /** How long one attempt may take for so many bytes, ms; `attemptMs` of the client unless it is given. */
+  deadlineMs?: (maxBytes: number) => number;
   /** For the second implementation. */
   threads: number;
 }
@@ -54,7 +58,8 @@ export const spoolFolder = (stateFile: string) => `${stateFile.replace(/\.json$/
  */
 export async function audit(options: AuditOptions, io: AuditIo): Promise<Report> {
   const learned: Learned = { url: options.url.href.replace(/\/*$/, ""), figures: noFigures() };
-  const client = createClient({ base: options.url, signal: io.signal, patienceMs: io.requestPatienceMs });
+  const { signal, requestPatienceMs: patienceMs, deadlineMs } = io;
+  const client = createClient({ base: options.url, signal, patienceMs, deadlineMs });
   const second = createSecondOpinion(io.threads);
   const spools: Spool[] = [];
   const endSpools = (how: "remove" | "leave") => Promise.all(spools.map((spool) => spool.end(how)));
@@ -98,15 +103,19 @@ async function checks(options: AuditOptions, io: AuditIo, means: Means): Promise
 
   // 2. What is released, then a checkpoint that covers it, signed by the log and by its witnesses.
   const list = await takeList(client, trusted);
-  const reaches = [...visitReach(visit), ...brought.reaches, ...(await releaseReach(client, list?.at(-1)))];
+  const reaches = [...visitReach(visit), ...brought.reaches, ...(await releaseReach(client, trusted, list?.at(-1)))];
   const head = await takeCheckpoint(client, trusted, { witnesses: options.witnesses, reaches, patienceMs, signal });
   learned.head = head;
+  if (head.size === 0)
+    throw new Discrepancy("definition.not-of-log", { path: CHECKPOINT }, "The log is empty: it has no definition.");
 
   // 3. Every entry bundle and every tile, hashed into that checkpoint.
   const spool = await openSpool(spoolFolder(options.stateFile), `${learned.url} ${trusted.hash}`);
   means.keepIn(spool);
   progress.begin("entries", head.size);
   const log = await verifyTree(head, { client, spool, progress: (entries, tiles) => countTree(entries, tiles) });
+
+  learned.lastReceived = readEntry(await log.entry(head.size - 1))?.received;
 
   // 4. It continues what this auditor saw last, and what it was given.
   if (visit !== undefined) await compareVisit(visit, log, list);
@@ -136,6 +145,7 @@ async function checks(options: AuditOptions, io: AuditIo, means: Means): Promise
   learned.walked = walked;
   await brought.compareWalked(log, walked);
   await requireAgreement(second);
+  await compareOtherVisit(options, trusted, log, list);
   return {
     url: learned.url,
     definition: trusted.hash,
@@ -174,16 +184,6 @@ function visitReach(visit: Visit | undefined): Reach[] {
   return [{ size: visit.size, because: `it had ${visit.size} at your last visit, ${visit.at}`, code: "log.went-back" }];
 }
 
-/** A checkpoint may be a few seconds older than a release: one is waited for that covers the release's own entry, too. */
-async function releaseReach(client: Client, last: Listed | undefined): Promise<Reach[]> {
-  if (last === undefined) return [];
-  const { status, body } = await client.get(`${releaseAddress(last.number)}/proof`, 64 * 1024);
-  // Only a hint of where the entry is: whether it is there, the walk finds.
-  const index = (status === 200 ? readProof(body.toString("utf8"))?.index : undefined) ?? last.size;
-  const because = `release ${last.number}, which is served, counts ${last.size} and has its own behind them`;
-  return [{ size: Math.max(last.size, index) + 1, because, code: "release.unlogged" }];
-}
-
 async function compareVisit(visit: Visit, log: VerifiedLog, list: readonly Listed[] | undefined): Promise<void> {
   const root = Buffer.from(await log.rootAt(visit.size)).toString("base64");
   if (root !== visit.root) {
@@ -206,6 +206,19 @@ async function compareVisit(visit: Visit, log: VerifiedLog, list: readonly Liste
       `Release ${n + 1} was ${sha256} at your visit of ${visit.at}; now it is ${now}.`,
     );
   }
+}
+
+/** What another run with the same state file has seen since this one began; if its log was longer, it is the one to compare with this. */
+async function compareOtherVisit(
+  { stateFile }: AuditOptions,
+  trusted: TrustedDefinition,
+  log: VerifiedLog,
+  list: readonly Listed[] = [],
+): Promise<void> {
+  const other = await readVisit(stateFile);
+  if (other === undefined || other.definition !== trusted.hash || other.size > log.size) return;
+  // Its list may be newer than this run's, though its log is not.
+  await compareVisit({ ...other, releases: other.releases.slice(0, list.length) }, log, list);
 }
 
 async function requireAgreement(second: SecondOpinion): Promise<void> {

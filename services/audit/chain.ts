@@ -3,18 +3,21 @@ import type { Release, ReleaseHeader } from "../../shared/formats/release.ts";
 import { authorityOf } from "../../shared/ledger/authority.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { ahead } from "./ahead.ts";
+import { type Announced, compareAnnouncements } from "./announcements.ts";
 import type { BothCounts } from "./counts.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { firstDifference } from "./difference.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Figures } from "./figures.ts";
 import type { Client } from "./http.ts";
-import { type Listed, RELEASES, type ServedRelease, takeList, takeRelease } from "./releases.ts";
+import { compareLatest } from "./latest.ts";
+import { type Listed, RELEASES, type ServedRelease, takeList, takeRelease, wrongCsv } from "./releases.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**
- * The chain of releases beside the log: each served document against both counts of its prefix, and against the entry that announces it; the
- * list against all of those entries.
+ * The chain of releases beside the log: each served document against both counts of its prefix, and against the entry that announces it; its
+ * CSV and its row in the list against the document, its proof against the log; the list against all of those entries, and the latest release
+ * against the list.
  */
 export interface ReleaseChain {
   /** The log was taken up to `size` entries, the last of them received at `received`. */
@@ -47,6 +50,8 @@ interface Counted {
   path: string;
   root: string;
   difference: string | undefined;
+  /** What is served beside it and is not what the document says. */
+  beside: Discrepancy | undefined;
   /** States of which it says what cannot be counted again while they are withheld. */
   hidden: string[];
 }
@@ -58,7 +63,7 @@ export function createReleaseChain(sources: ChainSources): ReleaseChain {
   const { client, trusted, log, list, counts, figures } = sources;
   const documents = ahead(list, (listed) => takeRelease(client, listed, trusted), { items: DOCUMENTS_AHEAD });
   const counted: Counted[] = [];
-  const announced = new Set<number>();
+  const announced: Announced[] = [];
   /** Releases that the list did not hold yet when the audit began. */
   const later: { number: number; sha256: string; index: number }[] = [];
   let last: Release | undefined;
@@ -80,7 +85,9 @@ export function createReleaseChain(sources: ChainSources): ReleaseChain {
       compareDocuments(bytes, recounted, "the rules of `recount`", sources.withheld),
     ];
     const found = both.find(({ difference }) => difference !== undefined) ?? both[0];
-    return { path, root, difference: found?.difference, hidden: found?.hidden ?? [] };
+    const difference = found?.difference;
+    const beside = difference === undefined ? besideDocument(served) : undefined;
+    return { path, root, difference, beside, hidden: found?.hidden ?? [] };
   };
 
   return {
@@ -91,26 +98,29 @@ export function createReleaseChain(sources: ChainSources): ReleaseChain {
     },
     announced(statement, index) {
       const { number, release: sha256 } = statement;
-      announced.add(number);
       const listed = list[number - 1];
       if (listed === undefined) {
         later.push({ number, sha256, index });
         return;
       }
       const again = compareAnnounced(statement, index, listed, counted[number - 1]);
+      announced.push({ number, index });
       figures.releases.checked++;
       if (again.hidden.length > 0) figures.releases.partly++;
     },
     async finish() {
       await documents.return();
+      const numbers = new Set(announced.map(({ number }) => number));
       for (const { number, sha256 } of list)
-        if (!announced.has(number))
+        if (!numbers.has(number))
           throw new Discrepancy(
             "release.unlogged",
             { path: `${RELEASES}/${number}` },
             `Release ${number} (${sha256}) is served, and no entry of the log announces it.`,
           );
       if (later.length > 0) await findLater(later, sources);
+      await compareAnnouncements(announced, sources);
+      await compareLatest(sources);
     },
     last: () => last,
   };
@@ -138,7 +148,18 @@ function compareAnnounced(
   }
   if (counted.difference !== undefined)
     throw new Discrepancy("release.differs", where, `In release ${number}, ${counted.difference}.`);
+  if (counted.beside !== undefined) throw counted.beside;
   return counted;
+}
+
+/** The CSV and the row of the list hold nothing of their own: they follow from the document. */
+function besideDocument({ number, bytes, csvs, asOf, status }: ServedRelease): Discrepancy | undefined {
+  const wrong = wrongCsv(csvs, bytes);
+  if (wrong !== undefined) return new Discrepancy("release.csv", { path: wrong.path }, wrong.what);
+  const document = jsonOrUndefined(bytes) as Release | undefined;
+  if (document?.asOf === asOf && document.status === status) return undefined;
+  const what = `${RELEASES} calls release ${number} ${status} as of ${asOf}; it is ${document?.status} as of ${document?.asOf}.`;
+  return new Discrepancy("release.list", { path: RELEASES }, what);
 }
 
 /** Where a served document is not the one that was counted again, in words; and what of it could not be counted. */

@@ -27,6 +27,8 @@ export interface Reach {
   because: string;
   /** What it is if it has not. */
   code: "log.went-back" | "release.unlogged";
+  /** What says so; the checkpoint itself unless it is given. */
+  path?: string;
 }
 
 export const CHECKPOINT = "/log/checkpoint";
@@ -75,7 +77,11 @@ export async function takeCheckpoint(
     }
     const short = demand.reaches.find(({ size }) => size > head.size);
     if (short !== undefined)
-      return new Discrepancy(short.code, where, `The log has only ${head.size} entries, and ${short.because}.`);
+      return new Discrepancy(
+        short.code,
+        { path: short.path ?? CHECKPOINT },
+        `The log has only ${head.size} entries, and ${short.because}.`,
+      );
     const cosigned = verifyCosignatures(note, witnesses);
     const own = verifyCosignatures(note, demand.witnesses);
     const absent = demand.witnesses.find(({ name }) => !own.some((cosignature) => cosignature.name === name));

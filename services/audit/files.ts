@@ -1,9 +1,10 @@
-import { authorityOf, type LogAuthority } from "../../shared/ledger/authority.ts";
+import { authorityOf } from "../../shared/ledger/authority.ts";
 import { verifierKey } from "../../shared/ledger/checkpoint.ts";
+import { verifyCosignatures } from "../../shared/ledger/cosignature.ts";
 import { canonical } from "../../shared/ledger/entry.ts";
-import { Evidence, verifyEvidence } from "../../shared/ledger/evidence.ts";
+import { type Evidence, verifyEvidence } from "../../shared/ledger/evidence.ts";
 import { leafHash } from "../../shared/ledger/merkle.ts";
-import { type Proof, readProof, verifyProof } from "../../shared/ledger/proof.ts";
+import { type Proof, verifyProof } from "../../shared/ledger/proof.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
 import { type Receipt, readReceipt } from "../../shared/ledger/receipt.ts";
 import { TILE_WIDTH } from "../../shared/ledger/tiles.ts";
@@ -13,6 +14,7 @@ import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy, type DiscrepancyCode } from "./discrepancy.ts";
 import type { Figures } from "./figures.ts";
 import type { Sequences } from "./sequences.ts";
+import { evidenceIn, type FileTexts, type NamedText, proofIn, receiptIn } from "./shapes.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**
@@ -30,17 +32,6 @@ export interface BroughtFiles {
   compareWalked(log: VerifiedLog, walked: { keys: Signers; sequences: Sequences }): Promise<void>;
 }
 
-/** The text of each file by its name, as it was named on the command line. */
-export interface FileTexts {
-  receipts: readonly NamedText[];
-  proofs: readonly NamedText[];
-  evidence: readonly NamedText[];
-}
-export interface NamedText {
-  file: string;
-  text: string;
-}
-
 interface Brought {
   file: string;
   head: SignedHead;
@@ -54,7 +45,7 @@ interface Brought {
 /** Verifies each file in itself. Throws Discrepancy at the first that does not hold. */
 export function readFiles(texts: FileTexts, trusted: TrustedDefinition, figures: Figures): BroughtFiles {
   const receipts = texts.receipts.map((named) => readReceiptFile(named, trusted));
-  const proofs = texts.proofs.map((named) => readProofFile(named, trusted.authorities));
+  const proofs = texts.proofs.map((named) => readProofFile(named, trusted));
   const evidence = texts.evidence.map((named) => readEvidenceFile(named, trusted));
   const all = [...receipts.map(({ brought }) => brought), ...proofs, ...evidence.map(({ brought }) => brought)];
   const byIndex = new Map<number, { file: string; receipt: Receipt }[]>();
@@ -87,9 +78,10 @@ export function readFiles(texts: FileTexts, trusted: TrustedDefinition, figures:
   };
 }
 
-function readReceiptFile({ file, text }: NamedText, { authorities, hash }: TrustedDefinition) {
+function readReceiptFile(named: NamedText, { authorities, hash }: TrustedDefinition) {
+  const { file } = named;
   const refused = (what: string) => new Discrepancy("receipt.refused", { path: file }, `${file} ${what}.`);
-  const jws = text.trim();
+  const jws = receiptIn(named);
   const signer = authorities.find(({ key }) => readReceipt(jws, key) !== undefined);
   const receipt = signer && readReceipt(jws, signer.key);
   if (signer === undefined || receipt === undefined) throw refused("is no receipt that the ledger's key has signed");
@@ -105,22 +97,37 @@ function readReceiptFile({ file, text }: NamedText, { authorities, hash }: Trust
   return { brought, receipt };
 }
 
-function readProofFile({ file, text }: NamedText, authorities: readonly LogAuthority[]): Brought {
+function readProofFile(named: NamedText, trusted: TrustedDefinition): Brought {
+  const { file } = named;
   const refused = (what: string) => new Discrepancy("proof.refused", { path: file }, `${file} ${what}.`);
-  const proof = readProof(text);
-  if (proof === undefined) throw refused("is no tlog-proof file");
-  const head = readHead(proof.checkpoint, authorities);
+  const proof = proofIn(named);
+  const head = readHead(proof.checkpoint, trusted.authorities);
   if (head === undefined) throw refused("has no checkpoint that the log's key has signed");
   if (head.size <= proof.index) throw refused("has a checkpoint that does not cover its entry");
+  requireQuorum(head, trusted, refused);
   // Without the entry's bytes there is nothing to hash yet: the log's own entry will be.
-  if (proof.extra !== undefined) requirePath(proof, authorities, undefined, refused);
+  if (proof.extra !== undefined) requirePath(proof, trusted, undefined, refused);
   return {
     file,
     head,
     entries: [{ index: proof.index, body: proof.extra }],
     differs: "proof.differs",
-    withLog: async (log) => requirePath(proof, authorities, leafHash(await log.entry(proof.index)), refused),
+    withLog: async (log) => requirePath(proof, trusted, leafHash(await log.entry(proof.index)), refused),
   };
+}
+
+/** As of the checkpoint that is audited: so many of the definition's witnesses must have seen that head, too. */
+function requireQuorum(
+  { note }: SignedHead,
+  { witnesses, quorum }: TrustedDefinition,
+  refused: (what: string) => Discrepancy,
+): void {
+  const { length } = verifyCosignatures(note, witnesses);
+  if (length < quorum)
+    throw refused(
+      `has a checkpoint that ${length} of the definition's witnesses have cosigned; it needs ${quorum}. If it was made ` +
+        "in the moment before they did, the same address gives a better one by now",
+    );
 }
 
 const REASONS = {
@@ -132,35 +139,34 @@ const REASONS = {
 
 function requirePath(
   proof: Proof,
-  authorities: readonly LogAuthority[],
+  { authorities, witnesses, quorum }: TrustedDefinition,
   leaf: Uint8Array | undefined,
   refused: (what: string) => Discrepancy,
 ): void {
-  const verdict = verifyProof(proof, leaf === undefined ? { authorities } : { authorities, leaf });
+  const terms = { authorities, witnesses, quorum };
+  const verdict = verifyProof(proof, leaf === undefined ? terms : { ...terms, leaf });
   if (verdict.kind === "refused") throw refused(REASONS[verdict.reason]);
 }
 
-function readEvidenceFile({ file, text }: NamedText, { authorities, hash }: TrustedDefinition) {
-  const refused = (what: string) => new Discrepancy("evidence.refused", { path: file }, `${file}: ${what}.`);
-  const read = Evidence.safeParse(jsonOrUndefined(text));
-  if (!read.success) throw refused("it is no evidence file");
-  const evidence = read.data;
+function readEvidenceFile(named: NamedText, trusted: TrustedDefinition) {
+  const { file } = named;
+  const { authorities, definition, hash } = trusted;
+  const refused = (what: string) => new Discrepancy("evidence.refused", { path: file }, `${file} ${what}.`);
+  const evidence = evidenceIn(named);
+  const { election, mode } = evidence;
+  if (election !== definition.election || mode !== definition.mode)
+    throw refused(
+      `says that it is of ${election} (${mode}); this log is of ${definition.election} (${definition.mode})`,
+    );
   const head = readHead(evidence.checkpoint, authorities);
-  if (head === undefined) throw refused("its checkpoint is not signed by the log's key");
+  if (head === undefined) throw refused("has a checkpoint that is not signed by the log's key");
+  requireQuorum(head, trusted, refused);
   const { origin, key } = authorityOf(authorities, head.size);
   const [reason] = verifyEvidence(evidence, { ledgerKey: verifierKey(origin, key.raw), definition: hash });
-  if (reason !== undefined) throw refused(reason);
+  if (reason !== undefined) throw refused(`does not hold: ${reason}`);
   const entries = evidence.parts.map(({ index, body }) => ({ index, body: Buffer.from(body, "base64") }));
   const brought: Brought = { file, head, entries, differs: "evidence.differs" };
   return { brought, evidence };
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // no JSON is no evidence
-  }
 }
 
 async function compareWithLog({ file, head, entries, differs }: Brought, log: VerifiedLog): Promise<void> {

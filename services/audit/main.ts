@@ -1,12 +1,14 @@
 import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { audit } from "./audit.ts";
 import { Unreachable, UsageError } from "./discrepancy.ts";
-import type { NamedText } from "./files.ts";
+import { makeFolder } from "./folder.ts";
 import { HELP, type Options, readOptions } from "./options.ts";
 import { createProgress } from "./progress.ts";
 import { reportText } from "./report-text.ts";
+import { type NamedText, requireShapes } from "./shapes.ts";
 import { defaultStateFile, readVisit } from "./visit.ts";
 
 const EXIT = { holds: 0, broken: 1, usage: 2, unfinished: 3, interrupted: 130 } as const;
@@ -40,13 +42,16 @@ async function main(): Promise<number> {
 async function prepare(options: Options) {
   const stateFile = options.state ?? defaultStateFile(options.url, process.env);
   const texts = (files: readonly string[]) => Promise.all(files.map(readText));
+  const files = {
+    receipts: await texts(options.receipts),
+    proofs: await texts(options.proofs),
+    evidence: await texts(options.evidence),
+  };
+  requireShapes(files);
+  await makeFolder(dirname(stateFile));
   return {
     ...options,
-    files: {
-      receipts: await texts(options.receipts),
-      proofs: await texts(options.proofs),
-      evidence: await texts(options.evidence),
-    },
+    files,
     stateFile,
     visit: await readVisit(stateFile),
     isNamedState: options.state !== undefined,

@@ -16,7 +16,7 @@ every verdict by the rules, every release counted again by two codes. Needs no a
   --witness VKEY        a witness that must have cosigned the checkpoint, besides those of the definition (name+hash+base64).
   --receipt FILE        a receipt that an office was given (a compact JWS): the log must hold what it says.
   --proof FILE          a proof from /v1/proofs (a tlog-proof file), likewise.
-  --evidence FILE       an evidence file from /v1/evidence, likewise.
+  --evidence FILE       an evidence file, one of those whose urls /v1/evidence lists, likewise.
   --state FILE          what was seen at the last visit; the log must have grown from there. Without it a file of its own for each
                         address, in $XDG_STATE_HOME or ~/.local/state, below scrutin/audit.
   --every               verifies every signature with tweetnacl as well, above 20,000 statements too (about 100 a second and core).
@@ -27,8 +27,8 @@ every verdict by the rules, every release counted again by two codes. Needs no a
 Options may be given several times: --definition-key, --witness, --receipt, --proof, --evidence.
 Interrupted with Ctrl-C it leaves what it has fetched, and the same command goes on from there.
 
-Exit code: 0 all of it holds; 1 something is wrong (the report says what, where, and who must explain it); 2 the command is wrong;
-3 the audit could not be finished; 130 interrupted.
+Exit code: 0 all of it holds; 1 something is wrong (the report says what, where, and who must explain it); 2 the command, or one
+of your own files, is not what it must be; 3 the audit could not be finished; 130 interrupted.
 `;
 
 export interface Options {

@@ -1,73 +1,123 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { Release } from "../../shared/formats/release.ts";
+import { releaseCsv } from "../../shared/formats/release-csv.ts";
 import { releaseSignatureHolds } from "../../shared/platform/release-seal.ts";
 import { keysOfRole } from "../../shared/platform/vault-keys.ts";
-import { decodeBase64url } from "../../shared/statement/jws.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./http.ts";
 
-/** The releases as they are served: the list, each document, and both signatures over its bytes. */
+/** The releases as they are served: the list, each document with its CSV, and both signatures over the document's bytes. */
 
-const Listed = z.object({
+const Listed = z.strictObject({
   number: z.number().int().min(1),
-  size: z.number().int().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  size: z.number().int().min(1),
+  asOf: z.string(),
+  status: z.string(),
+  url: z.string(),
 });
 export type Listed = z.infer<typeof Listed>;
 
-const List = z.object({ definition: z.string(), releases: z.array(Listed) });
+const List = z.strictObject({
+  mode: z.string(),
+  election: z.string(),
+  definition: z.string(),
+  releases: z.array(z.unknown()),
+});
 
-/** A release that was fetched: its bytes are those of the list, and both counts have signed them. */
+const Part = z.strictObject({ protected: z.string(), signature: z.string() });
+/** Of `tabulate` and of `recount`: a general JWS with its payload detached (RFC 7515, 7.2.1 and appendix F). */
+const Signatures = z.strictObject({ signatures: z.tuple([Part, Part]) });
+
+/** A release that was fetched: its bytes are those of the list, and both counts have signed them. Nothing vouches for the CSVs yet. */
 export interface ServedRelease extends Listed {
   path: string;
   bytes: Buffer;
+  csvs: ServedCsv[];
+}
+
+export interface ServedCsv {
+  path: string;
+  bytes: Uint8Array;
 }
 
 export const RELEASES = "/v1/releases";
-export const releaseAddress = (number: number) => `${RELEASES}/${number}`;
+export const releaseAddress = (name: number | "latest") => `${RELEASES}/${name}`;
+/** As CSV a release has an address of its own; and it is given at the document's to whoever would rather have it so. */
+export const csvAddresses = (name: number | "latest") => [
+  { path: `${releaseAddress(name)}.csv`, accept: "*/*" },
+  { path: releaseAddress(name), accept: "text/csv" },
+];
+export const signaturesAddress = (name: number | "latest") => `${releaseAddress(name)}/signatures`;
 
-const MAX_LIST_BYTES = 64 * 1024 * 1024;
-/** The Union of 2024 is 50 kB. */
-const MAX_RELEASE_BYTES = 16 * 1024 * 1024;
-const MAX_SIGNATURES_BYTES = 16 * 1024;
+/** 200 bytes a release, of which there is one a second at most: twelve hours of them. */
+const MAX_LIST_BYTES = 8 * 1024 * 1024;
+/** The Union of 2024 is 50 kB, in either form. */
+export const MAX_RELEASE_BYTES = 16 * 1024 * 1024;
+export const MAX_SIGNATURES_BYTES = 16 * 1024;
 
 /** What is served: undefined before the lift, while every address below /v1/releases answers that it is too early. */
 export async function takeList(client: Client, trusted: TrustedDefinition): Promise<Listed[] | undefined> {
   const { status, body, problem } = await client.get(RELEASES, MAX_LIST_BYTES);
   if (status === 403 && problem === "embargo.in-force") return undefined;
   const wrong = (what: string) => new Discrepancy("release.list", { path: RELEASES }, what);
-  const list = status === 200 ? List.safeParse(jsonOrUndefined(body)) : undefined;
+  const isServed = status === 200 && body.length <= MAX_LIST_BYTES && !isCrowded(body);
+  const list = isServed ? List.safeParse(jsonAsWritten(body)) : undefined;
   if (!list?.success) throw wrong(`${RELEASES} is no list of releases (status ${status}).`);
-  const { definition, releases } = list.data;
+  const { mode, election, definition, releases } = list.data;
   if (definition !== trusted.hash) throw wrong(`${RELEASES} lists releases of another definition, ${definition}.`);
-  for (const [n, { number, size }] of releases.entries()) {
-    if (number !== n + 1)
-      throw new Discrepancy(
-        "release.hidden",
-        { path: RELEASES },
-        `Release ${n + 1} is not in the list: ${number} stands in its place.`,
-      );
-    const before = releases[n - 1]?.size ?? 0;
-    if (size <= before) throw wrong(`Release ${number} is of ${size} entries, and the one before it of ${before}.`);
-  }
-  return releases;
+  if (mode !== trusted.definition.mode || election !== trusted.definition.election)
+    throw wrong(`${RELEASES} lists releases of ${election} (${mode}), which is not the election of its definition.`);
+  const rows: Listed[] = [];
+  for (const row of releases) rows.push(readRow(row, rows.at(-1)));
+  return rows;
+}
+
+/** Whether there is more to be made of this JSON than of a list of the same length: a value takes far more memory than its brackets do. */
+function isCrowded(json: Uint8Array): boolean {
+  let marks = 0;
+  for (const byte of json) if (byte === COMMA || byte === BRACKET || byte === BRACE) marks++;
+  return marks * BYTES_A_MARK > json.length;
+}
+
+const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
+/** A row has seven of them in 180 bytes. */
+const BYTES_A_MARK = 16;
+
+/** The next row of the list. Throws Discrepancy at the first that is wrong. */
+function readRow(row: unknown, before: Listed | undefined): Listed {
+  const wanted = (before?.number ?? 0) + 1;
+  const wrong = (what: string) => new Discrepancy("release.list", { path: RELEASES }, what);
+  const read = Listed.safeParse(row);
+  if (!read.success) throw wrong(`What ${RELEASES} has in the place of release ${wanted} is no release.`);
+  const { number, size, url } = read.data;
+  if (number !== wanted)
+    throw new Discrepancy(
+      "release.hidden",
+      { path: RELEASES },
+      `Release ${wanted} is not in the list: ${number} stands in its place.`,
+    );
+  const sizeBefore = before?.size ?? 0;
+  if (size <= sizeBefore)
+    throw wrong(`Release ${number} is of ${size} entries, and the one before it of ${sizeBefore}.`);
+  if (url !== releaseAddress(number)) throw wrong(`${RELEASES} sends whoever looks for release ${number} to ${url}.`);
+  return read.data;
 }
 
 /** Fetches one release and checks hash and signatures. Throws Discrepancy. */
 export async function takeRelease(client: Client, listed: Listed, trusted: TrustedDefinition): Promise<ServedRelease> {
-  const path = releaseAddress(listed.number);
-  const [document, signatures] = await Promise.all([
-    client.get(path, MAX_RELEASE_BYTES),
-    client.get(`${path}/signatures`, MAX_SIGNATURES_BYTES),
+  const { number } = listed;
+  const path = releaseAddress(number);
+  const takeCsv = async ({ path, accept }: { path: string; accept: string }) => {
+    return { path, bytes: await take(client, path, MAX_RELEASE_BYTES, accept) };
+  };
+  const [bytes, signatures, ...csvs] = await Promise.all([
+    take(client, path, MAX_RELEASE_BYTES),
+    take(client, signaturesAddress(number), MAX_SIGNATURES_BYTES),
+    ...csvAddresses(number).map(takeCsv),
   ]);
-  for (const [address, { status }] of [
-    [path, document],
-    [`${path}/signatures`, signatures],
-  ] as const)
-    if (status !== 200)
-      throw new Discrepancy("release.missing", { path: address }, `${address} is answered with status ${status}.`);
-  const bytes = document.body;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (sha256 !== listed.sha256)
     throw new Discrepancy(
@@ -75,45 +125,70 @@ export async function takeRelease(client: Client, listed: Listed, trusted: Trust
       { path },
       `${path} has the SHA-256 ${sha256}; the list says ${listed.sha256}.`,
     );
-  const signed = detachedSignatures(jsonOrUndefined(signatures.body));
-  for (const role of ["tabulate", "recount"] as const)
-    if (!signedBy(trusted, role, bytes, signed))
-      throw new Discrepancy(
-        "release.signature",
-        { path: `${path}/signatures` },
-        `No key of ${role} has signed release ${listed.number}.`,
-      );
-  return { ...listed, path, bytes };
+  const unsigned = whyUnsigned(bytes, signatures, trusted);
+  if (unsigned !== undefined)
+    throw new Discrepancy("release.signature", { path: signaturesAddress(number) }, `Release ${number}: ${unsigned}.`);
+  return { ...listed, path, bytes, csvs };
 }
 
-/** `header..signature` of each part of a general JWS with its payload detached (RFC 7515, 7.2.1 and appendix F). */
-function detachedSignatures(document: unknown): { kid: string; compact: string }[] {
-  const list = (document as { signatures?: unknown } | null)?.signatures;
-  return (Array.isArray(list) ? list : []).flatMap((part: unknown) => {
-    const { protected: header, signature } = (part ?? {}) as { protected?: unknown; signature?: unknown };
-    if (typeof header !== "string" || typeof signature !== "string") return [];
-    const kid = (jsonOrUndefined(decodeBase64url(header)) as { kid?: unknown } | undefined)?.kid;
-    return typeof kid === "string" ? [{ kid, compact: `${header}..${signature}` }] : [];
-  });
+async function take(client: Client, path: string, maxBytes: number, accept?: string): Promise<Buffer> {
+  const { status, body } = await client.get(path, maxBytes, accept);
+  if (status === 200) return body;
+  throw new Discrepancy("release.missing", { path }, `${path} is answered with status ${status}.`);
+}
+
+/** Undefined if both counts have signed these bytes, and nothing else stands beside their signatures; otherwise what is wrong, in words. */
+export function whyUnsigned(bytes: Uint8Array, signatures: Uint8Array, trusted: TrustedDefinition): string | undefined {
+  const read = Signatures.safeParse(jsonAsWritten(signatures));
+  if (!read.success) return "what is served beside it is not two signatures";
+  const signed = read.data.signatures.map(({ protected: header, signature }) => `${header}..${signature}`);
+  for (const role of ["tabulate", "recount"] as const)
+    if (!signedBy(trusted, role, bytes, signed)) return `no key of ${role} has signed it`;
+  return undefined;
 }
 
 function signedBy(
   { definition }: TrustedDefinition,
   role: "tabulate" | "recount",
   bytes: Uint8Array,
-  signed: readonly { kid: string; compact: string }[],
+  signed: readonly string[],
 ): boolean {
-  const keys = keysOfRole(definition, role);
-  return signed.some(({ kid, compact }) => {
-    const key = keys.get(kid);
-    return key !== undefined && releaseSignatureHolds(kid, key, bytes, compact);
-  });
+  const keys = [...keysOfRole(definition, role)];
+  return signed.some((compact) => keys.some(([kid, key]) => releaseSignatureHolds(kid, key, bytes, compact)));
 }
 
-function jsonOrUndefined(bytes: Uint8Array | undefined): unknown {
+/** JSON as `JSON.stringify` writes it: nothing between its tokens, no name twice. Undefined for anything else. */
+function jsonAsWritten(bytes: Uint8Array): unknown {
+  const text = Buffer.from(bytes).toString("utf8");
   try {
-    return bytes === undefined ? undefined : JSON.parse(Buffer.from(bytes).toString("utf8"));
+    const value: unknown = JSON.parse(text);
+    return JSON.stringify(value) === text ? value : undefined;
   } catch {
     return undefined; // the shape that is asked for is not there either
+  }
+}
+
+/** The first CSV that is not the one that its release's document gives, and where it parts from it, as a sentence; undefined if all are. */
+export function wrongCsv(csvs: readonly ServedCsv[], document: Uint8Array): { path: string; what: string } | undefined {
+  const ours = csvOf(document);
+  for (const { path, bytes } of csvs) {
+    if (ours === undefined) return { path, what: `What is served as CSV at ${path} belongs to no release.` };
+    if (Buffer.compare(bytes, ours) === 0) continue;
+    const at = ours.findIndex((byte, n) => byte !== bytes[n]);
+    const same = at < 0 ? ours : ours.subarray(0, at);
+    const line = same.reduce((lines, byte) => lines + (byte === LINE_FEED ? 1 : 0), 1);
+    return { path, what: `What is served as CSV at ${path} parts from the release's document in line ${line}.` };
+  }
+  return undefined;
+}
+
+const LINE_FEED = 0x0a;
+
+/** Undefined for what is no release: of states that are withheld now, nothing but the counts' signatures vouches for an older one. */
+function csvOf(document: Uint8Array): Buffer | undefined {
+  try {
+    return Buffer.from(releaseCsv(JSON.parse(Buffer.from(document).toString("utf8")) as Release), "utf8");
+  } catch {
+    return undefined; // then the served one cannot be its CSV
   }
 }

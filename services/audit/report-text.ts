@@ -1,3 +1,4 @@
+import { inWords } from "./freshness.ts";
 import { many, type Report } from "./report.ts";
 
 /** The report for people: what was checked, in figures; what it rests on; what could not be checked; or what is wrong. */
@@ -31,6 +32,7 @@ export function reportText(report: Report): string {
     `Audit of ${report.url}${election === null ? "" : `: ${election.title}`}`,
     "",
     ...(failure === null ? verdictLines(report) : failureLines(failure)),
+    ...section("Look into this", report.warnings),
     ...section("What is taken on trust", report.onTrust),
     "",
     failure === null ? "What was checked" : "What was checked before that",
@@ -110,12 +112,24 @@ function checkedLines(report: Report): string[] {
   return lines.length === 0 ? ["  nothing"] : lines;
 }
 
-function checkpointLines({ origin, size, root, quorum, cosigned }: NonNullable<Report["checkpoint"]>): string[] {
+function checkpointLines({
+  origin,
+  size,
+  root,
+  vkey,
+  newest,
+  quorum,
+  cosigned,
+}: NonNullable<Report["checkpoint"]>): string[] {
   const names = cosigned.map(({ name, at }) => `${name} (${at})`).join(", ");
   const needed = quorum === 0 ? "" : `; ${number(quorum)} needed`;
   return [
     ...row("checkpoint", `${origin}, ${many(size, "entry", "entries")}, root ${root}, signed by the ledger`),
+    ...row("log key", vkey),
     ...row("witnesses", cosigned.length === 0 ? "none" : `${names}${needed}`),
+    ...(newest === null
+      ? []
+      : row("newest", `${newest.at} (${newest.by}), ${inWords(newest.ageSeconds)} before this audit ended`)),
   ];
 }
 

@@ -1,7 +1,10 @@
+import { authorityOf } from "../../shared/ledger/authority.ts";
+import { verifierKey } from "../../shared/ledger/checkpoint.ts";
 import type { WitnessedHead } from "./checkpoint.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { DISCREPANCIES, type Discrepancy, type DiscrepancyCode } from "./discrepancy.ts";
 import type { Figures } from "./figures.ts";
+import { type Freshness, freshnessOf, staleWarning } from "./freshness.ts";
 import type { Sample } from "./sample.ts";
 import type { Visit } from "./visit.ts";
 import type { WalkedLog } from "./walk.ts";
@@ -19,6 +22,10 @@ export interface Report {
     origin: string;
     size: number;
     root: string;
+    /** The log's verifier key (signed-note), with which any other tool can be started. */
+    vkey: string;
+    /** The newest time that stands in it. */
+    newest: Freshness | null;
     quorum: number;
     cosigned: { name: string; at: string }[];
   } | null;
@@ -36,6 +43,8 @@ export interface Report {
   figures: Figures;
   /** How many of the signatures were verified a second time, and which. */
   sample: { share: number; seed: number } | null;
+  /** What is no discrepancy, and should be looked into. */
+  warnings: string[];
   onTrust: string[];
   notChecked: string[];
   failure: {
@@ -53,6 +62,8 @@ export interface Learned {
   url: string;
   trusted?: TrustedDefinition;
   head?: WitnessedHead;
+  /** When the ledger received the last entry under the head, ISO. */
+  lastReceived?: string | undefined;
   visit?: Visit | undefined;
   /** The definition of the last visit, if another exercise stood at this address. */
   otherBefore?: string;
@@ -70,6 +81,7 @@ export function many(count: number, one: string, more = `${one}s`): string {
 /** The report of what was learned; `failure` is what the audit ended with. */
 export function reportOf(learned: Learned, at: Date, failure?: Discrepancy): Report {
   const { trusted, head, visit, walked, sample, figures } = learned;
+  const newest = head === undefined ? undefined : freshnessOf(head, learned.lastReceived, at);
   return {
     audit: "scrutin-audit-1",
     result: failure === undefined ? "holds" : "broken",
@@ -78,12 +90,13 @@ export function reportOf(learned: Learned, at: Date, failure?: Discrepancy): Rep
     election: trusted === undefined ? null : electionOf(trusted),
     definition:
       trusted === undefined ? null : { sha256: trusted.hash, signedBy: trusted.signedBy, trusted: trusted.trusted },
-    checkpoint: head === undefined ? null : checkpointOf(head, trusted),
+    checkpoint: head === undefined || trusted === undefined ? null : checkpointOf(head, trusted, newest),
     lastVisit: visit === undefined ? null : { at: visit.at, size: visit.size },
     lift: walked?.lift ?? null,
     seats: seatsOf(walked),
     figures,
     sample: sample === undefined ? null : { share: sample.share, seed: sample.seed },
+    warnings: warnings(learned, newest),
     onTrust: onTrust(learned),
     notChecked: failure === undefined ? notChecked(learned) : [],
     failure: failure === undefined ? null : failureOf(failure),
@@ -94,14 +107,26 @@ function electionOf({ definition: { election, title, mode, seats } }: TrustedDef
   return { id: election, title, mode, seats };
 }
 
-function checkpointOf({ origin, size, root, cosigned }: WitnessedHead, trusted: TrustedDefinition | undefined) {
+function checkpointOf(
+  { origin, size, root, cosigned }: WitnessedHead,
+  { authorities, quorum }: TrustedDefinition,
+  newest: Freshness | undefined,
+): Report["checkpoint"] {
   return {
     origin,
     size,
     root: Buffer.from(root).toString("base64"),
-    quorum: trusted?.quorum ?? 0,
+    vkey: verifierKey(origin, authorityOf(authorities, size).key.raw),
+    newest: newest ?? null,
+    quorum,
     cosigned: cosigned.map(({ name, time }) => ({ name, at: new Date(time * 1000).toISOString() })),
   };
+}
+
+function warnings({ head, walked }: Learned, newest: Freshness | undefined): string[] {
+  if (head === undefined || newest === undefined) return [];
+  const warning = staleWarning(newest, head.size, walked?.last?.status !== "OFFICIAL");
+  return warning === undefined ? [] : [warning];
 }
 
 function seatsOf(walked: WalkedLog | undefined): Report["seats"] {

@@ -25,4 +25,17 @@ describe("used sequences", () => {
     sequences.use("AT-1", 2 ** 40 - 1);
     expect([2 ** 40 - 2, 2 ** 40 - 1, 2 ** 40].map((n) => sequences.has("AT-1", n))).toEqual([false, true, true]);
   });
+
+  it("keep apart what is perhaps used, until it is surely", () => {
+    const sequences = createSequences();
+    const known = () => [sequences.has("AT-1", 7), sequences.mayHave("AT-1", 7)];
+    expect(known()).toEqual([false, false]);
+    sequences.mayUse("AT-1", 7);
+    expect(known()).toEqual([false, true]);
+    expect(sequences.mayHave("LU-1", 7)).toBe(false);
+    sequences.use("AT-1", 7);
+    expect(known()).toEqual([true, false]);
+    sequences.mayUse("AT-1", 7);
+    expect(known()).toEqual([true, false]);
+  });
 });

@@ -1,26 +1,43 @@
 /**
- * Which sequence numbers each key has used, as ranges: offices count up by one, so that a million statements are a few ranges.
+ * Which sequence numbers each key has used, as ranges: offices count up by one, so that a million statements are a few ranges. A statement
+ * that is not open may have been signed for another election, and then it used none of this one's: its number is known apart.
  */
 export interface Sequences {
+  /** Surely used: by a statement that is open. */
   has(key: string, sequence: number): boolean;
+  /** Not surely used, and there is a statement under it that is not open. */
+  mayHave(key: string, sequence: number): boolean;
   /** Marks it as used; a second time changes nothing. */
   use(key: string, sequence: number): void;
+  /** Marks it as the number of a statement that is not open. */
+  mayUse(key: string, sequence: number): void;
 }
 
 /** Ascending, neither overlapping nor touching. */
 type Ranges = { from: number; to: number }[];
 
 export function createSequences(): Sequences {
-  const used = new Map<string, Ranges>();
+  const surely = createNumbers();
+  const perhaps = createNumbers();
   return {
-    has(key, sequence) {
-      const ranges = used.get(key) ?? [];
+    has: surely.has,
+    mayHave: (key, sequence) => perhaps.has(key, sequence) && !surely.has(key, sequence),
+    use: surely.mark,
+    mayUse: perhaps.mark,
+  };
+}
+
+function createNumbers() {
+  const numbers = new Map<string, Ranges>();
+  return {
+    has(key: string, sequence: number): boolean {
+      const ranges = numbers.get(key) ?? [];
       const range = ranges[before(ranges, sequence)];
       return range !== undefined && sequence <= range.to;
     },
-    use(key, sequence) {
-      const ranges = used.get(key);
-      if (ranges === undefined) used.set(key, [{ from: sequence, to: sequence }]);
+    mark(key: string, sequence: number): void {
+      const ranges = numbers.get(key);
+      if (ranges === undefined) numbers.set(key, [{ from: sequence, to: sequence }]);
       else mark(ranges, sequence);
     },
   };

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { UsageError } from "./discrepancy.ts";
+import { makeFolder, refuseAsUsage } from "./folder.ts";
 
 /**
  * What a run has fetched, on disk: one file per bundle of entries, one per 256 opened statements. An interrupted run leaves it to the
@@ -40,19 +42,23 @@ const WRITTEN_AT_ONCE = 512 * 1024;
 /** A bundle has 256 entries. */
 const MAX_RECORDS = 1024;
 
+/** Names that a spool writes; nothing else is ever removed. */
+const OURS = /^(owner|process|[a-z]+(-\d+)+)(\.[0-9a-f-]{36}\.part)?$/;
+/** The address of a log, and the SHA-256 of its definition. */
+const OWNER = /^https?:\/\/\S+ [0-9a-f]{64}$/;
+const MARK = "owner";
+const LOCK = "process";
+
 /**
- * Opens the folder. What it holds is taken over if it was left by a run on the same log (`owner`), and removed if not. While another
- * process is at work there, this run gets a folder of its own beside it, which the next one does not look for.
+ * Opens the folder. What it holds is taken over if it was left by a run on the same log (`owner`: address and definition), and removed if not.
+ * While another process is at work there, this run gets a folder of its own beside it, which the next one does not look for. Throws a
+ * UsageError for a folder that is somebody else's, or cannot be written.
  */
 export async function openSpool(shared: string, owner: string): Promise<Spool> {
-  const isFree = await lock(shared);
+  if (!OWNER.test(owner)) throw new RangeError(`no address and SHA-256: ${owner}`);
+  const isFree = await lock(shared).catch(refuseAsUsage(shared));
   const folder = isFree ? shared : `${shared}.${process.pid}`;
-  const mark = join(folder, "owner");
-  const known = await readFile(mark, "utf8").catch(noSuchFile);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(folder))
-    if (name !== LOCK && (known !== owner || name.endsWith(".part"))) await rm(join(folder, name));
-  await writeFile(mark, owner);
+  await takeOver(folder, owner).catch(refuseAsUsage(folder));
 
   const pathOf = (name: string) => join(folder, name);
   const partOf = (name: string) => join(folder, `${name}.${randomUUID()}.part`);
@@ -86,20 +92,53 @@ export async function openSpool(shared: string, owner: string): Promise<Spool> {
       // What was fetched ahead may still be on its way to the disk: a folder that fills while it is removed is no finding.
       isOver = true;
       await Promise.allSettled(underWay);
-      const left = how === "leave" && isFree ? join(folder, LOCK) : folder;
-      await rm(left, { recursive: true, force: true, maxRetries: 20, retryDelay: 25 });
+      if (how === "leave" && isFree) await rm(join(folder, LOCK), { force: true });
+      else await removeOurs(folder);
     },
   };
 }
 
-const LOCK = "process";
+/** What lies in the folder. Throws a UsageError for one that no run has left: nothing there is ours to remove. */
+async function lookInto(folder: string): Promise<{ names: string[]; owner: string | undefined }> {
+  const names = await readdir(folder);
+  const mark = names.includes(MARK) ? await readFile(join(folder, MARK), "utf8") : undefined;
+  const owner = mark !== undefined && OWNER.test(mark) ? mark : undefined;
+  // A run that was killed at its very beginning has left its lock, and perhaps half a mark.
+  if (owner === undefined && names.some((name) => name !== LOCK && !(name.startsWith(`${MARK}.`) && OURS.test(name))))
+    throw new UsageError(
+      `${folder} is where an audit keeps what it has fetched, and it holds other files. Name another --state file.`,
+    );
+  return { names, owner };
+}
+
+async function takeOver(folder: string, owner: string): Promise<void> {
+  await makeFolder(folder);
+  const found = await lookInto(folder);
+  for (const name of found.names)
+    if (name !== LOCK && name !== MARK && OURS.test(name) && (found.owner !== owner || name.endsWith(".part")))
+      await rm(join(folder, name), { force: true });
+  // Whole or not at all: without its mark the next run would not know the folder.
+  const part = join(folder, `${MARK}.${randomUUID()}.part`);
+  await writeFile(part, owner);
+  await rename(part, join(folder, MARK));
+}
+
+/** What else lies there stays, and the folder with it. */
+async function removeOurs(folder: string): Promise<void> {
+  const names = (await readdir(folder).catch(noSuchFile)) ?? [];
+  for (const name of names) if (OURS.test(name)) await rm(join(folder, name), { force: true });
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOTEMPTY" && error.code !== "ENOENT") throw error;
+  });
+}
 
 /** False while another living process has it. A lock that a killed process left is taken over. */
 async function lock(folder: string): Promise<boolean> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   const file = join(folder, LOCK);
   const before = Number(await readFile(file, "utf8").catch(noSuchFile));
   if (before > 0 && before !== process.pid && isAlive(before)) return false;
+  await lookInto(folder);
   await rm(file, { force: true });
   try {
     await writeFile(file, String(process.pid), { flag: "wx" });

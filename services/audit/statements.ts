@@ -5,7 +5,7 @@ import { readEntry } from "../../shared/ledger/read-entry.ts";
 import { TILE_WIDTH } from "../../shared/ledger/tiles.ts";
 import { type Authenticity, authenticate, type Signers } from "../../shared/statement/authentic.ts";
 import { type Envelope, MAX_STATEMENT_BYTES, openEnvelope } from "../../shared/statement/jws.ts";
-import { OPEN_TYPES } from "../../shared/statement/types.ts";
+import { MAX_TALLIES, OPEN_TYPES } from "../../shared/statement/types.ts";
 import { ahead } from "./ahead.ts";
 import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./http.ts";
@@ -48,6 +48,9 @@ const BYTES_AHEAD = 32 * 1024 * 1024;
 /** Received, decoded, the bytes that were signed, and what was read of them. */
 const COPIES = 8;
 const PAGES_AHEAD = 3;
+/** Of a judgement: salt, verdict and what is found of the statement itself; and of each of its tallies nine codes, each with the unit's id. */
+const JUDGEMENT_BYTES = 1024;
+const TALLY_JUDGEMENT_BYTES = 1024;
 /** 256 statements of a thousand tallies with five findings each. */
 const MAX_JUDGEMENTS_BYTES = 64 * 1024 * 1024;
 const LOOK_MS = 500;
@@ -109,19 +112,36 @@ async function takePage(number: number, { client, spool, log, openedTo }: Statem
   const bodies = await log.bundle(number);
   const open = Math.max(0, Math.min(bodies.length, openedTo - number * TILE_WIDTH));
   const [judgements, kept] = await Promise.all([
-    open === 0 ? [] : takeJudgements(client, number, open),
+    open === 0 ? [] : takeJudgements(client, number, open, mostJudgementBytes(bodies)),
     spool.openRecords(openedName(number)),
   ]);
   return { number, bodies, judgements, kept };
 }
 
-async function takeJudgements(client: Client, page: number, count: number): Promise<string[]> {
+/** What the judgements of these entries can have at most, by how many tallies the signed log says that each has. */
+function mostJudgementBytes(bodies: readonly Uint8Array[]): number {
+  const unitsOf = (body: Uint8Array) =>
+    Number(/"units":(\d{1,4})[,}]/.exec(Buffer.from(body).toString("latin1"))?.[1] ?? 0);
+  const sizes = bodies.map((body) => JUDGEMENT_BYTES + unitsOf(body) * TALLY_JUDGEMENT_BYTES);
+  const all = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  // More may have been released since: the page goes on behind those that this log has.
+  return Math.min(MAX_JUDGEMENTS_BYTES, all + (TILE_WIDTH - bodies.length) * MAX_TALLIES * TALLY_JUDGEMENT_BYTES);
+}
+
+async function takeJudgements(client: Client, page: number, count: number, maxBytes: number): Promise<string[]> {
   const path = judgementsAddress(page);
-  const { status, body } = await client.get(path, MAX_JUDGEMENTS_BYTES);
+  const { status, body } = await client.get(path, maxBytes);
   const index = page * TILE_WIDTH;
   if (status !== 200)
     throw new Discrepancy("judgement.missing", { path, index }, `${path} is answered with status ${status}.`);
-  const lines = body.toString("utf8").split("\n");
+  if (body.length > maxBytes)
+    throw new Discrepancy(
+      "judgement.differs",
+      { path, index },
+      `${path} has more than the ${maxBytes} bytes that the judgements of these statements can have.`,
+    );
+  // A page's lines, and what shows that there are more.
+  const lines = body.toString("utf8").split("\n", TILE_WIDTH + 1);
   if (lines.at(-1) === "") lines.pop();
   if (lines.length < count)
     throw new Discrepancy(

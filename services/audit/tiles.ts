@@ -18,14 +18,27 @@ const MAX_BUNDLE_BYTES = TILE_WIDTH * 1024 + MAX_ENTRY_BYTES;
 export const tileAddress = (tile: Tile) => `/log/${tilePath(tile)}`;
 export const bundleAddress = (index: number, width: number) => `/log/${entriesPath(index, width)}`;
 
+/** A file as it was served: the one that was asked for, or in its place the full one, which goes on behind it. */
+interface Part {
+  path: string;
+  width: number;
+  body: Buffer;
+}
+
 /** Asks for a partial file and, where that is not there any more, for the full one (C2SP tlog-tiles). */
-async function fetchPart(client: Client, partial: string, full: string, maxBytes: number): Promise<Buffer> {
-  for (const path of partial === full ? [full] : [partial, full]) {
-    const { status, body } = await client.get(path, maxBytes);
-    if (status === 200) return body;
+async function fetchPart(
+  client: Client,
+  width: number,
+  pathOf: (width: number) => string,
+  maxBytes: (width: number) => number,
+): Promise<Part> {
+  for (const asked of width === TILE_WIDTH ? [width] : [width, TILE_WIDTH]) {
+    const path = pathOf(asked);
+    const { status, body } = await client.get(path, maxBytes(asked));
+    if (status === 200) return { path, width: asked, body };
     if (status !== 404) throw missing(path, status);
   }
-  throw missing(partial, 404);
+  throw missing(pathOf(width), 404);
 }
 
 const missing = (path: string, status: number) =>
@@ -33,30 +46,42 @@ const missing = (path: string, status: number) =>
 
 /** The `width` hashes of a tile: 32 bytes each. Throws Discrepancy if it is not served, or not as long as it must be. */
 export async function fetchTile(client: Client, tile: Tile): Promise<Uint8Array> {
-  const path = tileAddress(tile);
-  const bytes = await fetchPart(client, path, tileAddress({ ...tile, width: TILE_WIDTH }), TILE_WIDTH * HASH_BYTES);
-  const wanted = tile.width * HASH_BYTES;
-  if (bytes.length !== wanted && bytes.length !== TILE_WIDTH * HASH_BYTES)
-    throw new Discrepancy("tile.differs", { path }, `${path} has ${bytes.length} bytes; its hashes have ${wanted}.`);
-  return bytes.subarray(0, wanted);
+  const bytesOf = (width: number) => width * HASH_BYTES;
+  const { path, width, body } = await fetchPart(
+    client,
+    tile.width,
+    (asked) => tileAddress({ ...tile, width: asked }),
+    bytesOf,
+  );
+  if (body.length !== bytesOf(width)) {
+    const long = body.length > bytesOf(width) ? "more" : body.length;
+    const what = `${path} has ${long} bytes; its ${width} hashes have ${bytesOf(width)}.`;
+    throw new Discrepancy("tile.differs", { path }, what);
+  }
+  return body.subarray(0, bytesOf(tile.width));
 }
 
 /** The bytes of `width` entries, in their order. Throws Discrepancy if the bundle is not served, or does not hold so many. */
 export async function fetchBundle(client: Client, index: number, width: number): Promise<Uint8Array[]> {
-  const path = bundleAddress(index, width);
-  const bytes = await fetchPart(client, path, bundleAddress(index, TILE_WIDTH), MAX_BUNDLE_BYTES);
-  const entries = decodeBundle(bytes);
+  const part = await fetchPart(
+    client,
+    width,
+    (asked) => bundleAddress(index, asked),
+    () => MAX_BUNDLE_BYTES,
+  );
+  const { path } = part;
+  const entries = decodeBundle(part.body);
   if (entries === undefined)
     throw new Discrepancy(
       "bundle.differs",
       { path },
       `${path} is no bundle of entries: it is cut off, or holds too many.`,
     );
-  if (entries.length !== width && entries.length !== TILE_WIDTH) {
+  if (entries.length !== part.width) {
     const first = index * TILE_WIDTH;
     const gap = entries.findIndex((entry, n) => claimedIndex(entry) !== first + n);
-    const lost = first + (gap < 0 ? Math.min(entries.length, width) : gap);
-    const what = `${path} holds ${entries.length} entries; the signed log has ${width} there. It goes wrong at entry ${lost}.`;
+    const lost = first + (gap < 0 ? Math.min(entries.length, part.width) : gap);
+    const what = `${path} holds ${entries.length} entries; there are ${part.width} in it. It goes wrong at entry ${lost}.`;
     throw new Discrepancy("bundle.differs", { path, index: lost }, what);
   }
   return entries.slice(0, width);

@@ -44,11 +44,12 @@ async function verify(files: Map<string, Buffer>, head: Head, changed: Record<st
   const client: Client = {
     async get(path) {
       const body = path in changed ? changed[path] : files.get(path);
-      return { status: body === undefined ? 404 : 200, body: body ?? Buffer.alloc(0), problem: undefined };
+      const status = body === undefined ? 404 : 200;
+      return { status, body: body ?? Buffer.alloc(0), problem: undefined, location: undefined };
     },
     close: () => undefined,
   };
-  const spool = await openSpool(join(folder, String(++runs)), "a log");
+  const spool = await openSpool(join(folder, String(++runs)), `http://127.0.0.1 ${"0".repeat(64)}`);
   return verifyTree(head, { client, spool, progress: () => undefined });
 }
 
@@ -142,6 +143,34 @@ describe("a log of 600 entries", () => {
     const own = "/log/tile/entries/001";
     const cut = files.get(own)!.subarray(0, -1);
     await expect(changed({ [own]: cut })).rejects.toMatchObject({ code: "bundle.differs", where: { path: own } });
+  });
+
+  it.each([
+    ["/log/tile/0/002.p/88", "tile.differs"],
+    ["/log/tile/1/000.p/2", "tile.differs"],
+    ["/log/tile/entries/002.p/88", "bundle.differs"],
+  ])("nothing may stand behind the last of %s, up to the full length or not", async (path, code) => {
+    const own = files.get(path)!;
+    const full = path.includes("entries") ? own.length + 2 * (TILE_WIDTH - 88) : TILE_WIDTH * 32;
+    for (const length of [own.length + 2, own.length + 32, full]) {
+      const longer = Buffer.concat([own, Buffer.alloc(length - own.length)]);
+      await expect(changed({ [path]: longer })).rejects.toMatchObject({ code, where: { path } });
+    }
+  });
+
+  it("a full file in the place of a partial one is full", async () => {
+    const [tile, bundle] = ["/log/tile/0/002", "/log/tile/entries/002"];
+    const gone = { [`${tile}.p/88`]: undefined, [`${bundle}.p/88`]: undefined };
+    const [short, few] = [files.get(`${tile}.p/88`)!, files.get(`${bundle}.p/88`)!];
+    const whole = Buffer.concat([short, Buffer.alloc(168 * 32)]);
+    await expect(changed({ ...gone, [tile]: short, [bundle]: few })).rejects.toMatchObject({
+      code: "tile.differs",
+      where: { path: tile },
+    });
+    await expect(changed({ ...gone, [tile]: whole, [bundle]: few })).rejects.toMatchObject({
+      code: "bundle.differs",
+      where: { path: bundle, index: 600 },
+    });
   });
 
   it("takes the full tile where a partial one is gone", async () => {

@@ -53,41 +53,51 @@ export interface Judged {
   head: HeadBefore | undefined;
 }
 
-/** The verdict that the rules give as of this entry. A lift is judged by the clocks that it states. */
-export function verdictOf(
+/**
+ * The verdicts that the rules allow as of this entry: one, or one for each thing that may be so as long as a statement under a number that
+ * matters is not open; first what holds if none of those used it. A lift is judged by the clocks that it states.
+ */
+export function verdictsOf(
   state: LedgerState,
   sequences: Sequences,
   { entry, statement, signers, head }: Judged,
-): Verdict {
-  const own = statement.definition === state.register.hash;
+): [Verdict, ...Verdict[]] {
+  const { hash } = state.register;
   const { key, received } = entry;
-  const input = {
-    statement,
-    signers,
-    received: Date.parse(received),
-    // What was signed for another election uses no number of this one.
-    equivocates: own && sequences.has(key, statement.sequence),
-    targetUsed: statement.type === "void" && sequences.has(key, statement.voids),
-    clocks: statement.type === "lift" ? statedClocks(statement) : undefined,
-    head,
+  const judgeWith = (equivocates: boolean, targetUsed: boolean) => {
+    const clocks = statement.type === "lift" ? statedClocks(statement) : undefined;
+    return judge(
+      state,
+      { statement, signers, received: Date.parse(received), equivocates, targetUsed, clocks, head },
+      hash,
+    );
   };
-  return judge(state, input, state.register.hash);
+  const isUsed = (sequence: number): [boolean, ...boolean[]] =>
+    sequences.mayHave(key, sequence) ? [false, true] : [sequences.has(key, sequence)];
+  // What was signed for another election uses no number of this one.
+  const equivocates = statement.definition === hash ? isUsed(statement.sequence) : [false];
+  const targetUsed = statement.type === "void" ? isUsed(statement.voids) : [false];
+  const all = equivocates.flatMap((first) => targetUsed.map((second) => judgeWith(first, second)));
+  return all as [Verdict, ...Verdict[]];
 }
 
-/** Throws Discrepancy unless the ledger's verdict is the one that the rules give. */
+/** Throws Discrepancy unless the ledger's verdict is one that the rules allow. */
 export function compareVerdicts(
   state: LedgerState,
   { entry, statement }: Judged,
-  rules: Verdict,
+  rules: readonly Verdict[],
   ledger: Verdict,
 ): void {
   const where = { index: entry.index };
   if (statement.type === "lift" && ledger.verdict === "accepted") requireOpenGate(state, entry, statement, where);
-  if (canonical(bare(rules)) === canonical(bare(ledger))) return;
   // The ledger's own clocks, and Postgres' look, may keep the gate shut: nobody can read those from outside.
   const isRefusedLift = statement.type === "lift" && ledger.findings.some(isGateClosed);
-  if (isRefusedLift && canonical(apartFromGate(rules)) === canonical(apartFromGate(ledger))) return;
-  const what = `Entry ${entry.index} (${entry.type} of ${entry.state}) is ${inWords(ledger)} in the log; the rules give ${inWords(rules)}.`;
+  const isSame = (allowed: Verdict) =>
+    canonical(bare(allowed)) === canonical(bare(ledger)) ||
+    (isRefusedLift && canonical(apartFromGate(allowed)) === canonical(apartFromGate(ledger)));
+  if (rules.some(isSame)) return;
+  const given = [...new Set(rules.map(inWords))].join(", or ");
+  const what = `Entry ${entry.index} (${entry.type} of ${entry.state}) is ${inWords(ledger)} in the log; the rules give ${given}.`;
   throw new Discrepancy("verdict.differs", where, what);
 }
 

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { UsageError } from "./discrepancy.ts";
+import { makeFolder } from "./folder.ts";
 
 /**
  * What an auditor keeps from one visit to the next: enough to see that the log has only grown since, and that no release has changed.
@@ -63,9 +64,14 @@ function jsonOrUndefined(text: string): unknown {
   }
 }
 
-/** Puts it in place whole: a crash leaves the visit before it. */
+/**
+ * Puts it in place whole: a crash leaves the visit before it. Another run may have kept one since this one began: of one log the longer is
+ * kept, so that what was seen once is never forgotten.
+ */
 export async function writeVisit(file: string, visit: Visit): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const kept = await readVisit(file);
+  if (kept !== undefined && kept.definition === visit.definition && kept.size > visit.size) return;
+  await makeFolder(dirname(file));
   const part = `${file}.${randomUUID()}.part`;
   await writeFile(part, `${JSON.stringify({ format: FORMAT, ...visit }, null, 2)}\n`);
   await rename(part, file);

@@ -11,18 +11,19 @@ import type { Statement } from "../../shared/statement/types.ts";
 import { createReleaseChain, type ReleaseChain } from "./chain.ts";
 import { type BothCounts, createBothCounts } from "./counts.ts";
 import type { TrustedDefinition } from "./definition.ts";
-import { Discrepancy, type DiscrepancyCode } from "./discrepancy.ts";
+import { Discrepancy, type DiscrepancyCode, type Where } from "./discrepancy.ts";
 import type { Figures } from "./figures.ts";
 import type { Client } from "./http.ts";
 import { createKeptStatements, type KeptStatements } from "./kept.ts";
 import { requireOrigins } from "./origins.ts";
+import { createPerhapsKeys, type PerhapsKeys } from "./perhaps-keys.ts";
 import type { Listed } from "./releases.ts";
 import type { SecondOpinion } from "./second.ts";
 import { createSequences, type Sequences } from "./sequences.ts";
 import type { Spool } from "./spool.ts";
 import { judgementsAddress, type OpenedEntry, openEntries, statementAddress } from "./statements.ts";
 import type { VerifiedLog } from "./tree.ts";
-import { compareVerdicts, type Judged, readJudgement, verdictOf } from "./verdicts.ts";
+import { compareVerdicts, type Judged, readJudgement, verdictsOf } from "./verdicts.ts";
 
 export interface WalkSources {
   client: Client;
@@ -60,11 +61,13 @@ interface Walk {
   openedTo: number;
   state: LedgerState;
   sequences: Sequences;
+  perhaps: PerhapsKeys;
   counts: BothCounts;
   chain: ReleaseChain;
   kept: KeptStatements;
-  /** Statements by state, and the states alone. */
+  /** Statements by state, the first of each, and the states alone. */
   withheld: Map<string, number>;
+  withheldFirst: Map<string, Where>;
   withheldStates: Set<string>;
   lastReceived: string;
   lift: WalkedLog["lift"];
@@ -103,15 +106,18 @@ function beginWalk(sources: WalkSources): Walk {
   const counts = createBothCounts(definition, hash, (size) => kept.replay(size));
   const withheldStates = new Set<string>();
   const chainSources = { client, trusted, log, list, counts, withheld: withheldStates, figures, patienceMs, signal };
+  const state = createLedgerState(definition, register);
   return {
     sources,
     openedTo: list.at(-1)?.size ?? 0,
-    state: createLedgerState(definition, register),
+    state,
     sequences: createSequences(),
+    perhaps: createPerhapsKeys(state.keys),
     counts,
     chain: createReleaseChain(chainSources),
     kept,
     withheld: new Map(),
+    withheldFirst: new Map(),
     withheldStates,
     lastReceived: "",
     lift: undefined,
@@ -141,6 +147,7 @@ interface Taken {
   signers: string[];
 }
 
+const NO_VERDICT: Verdict = { verdict: "quarantined", findings: [] };
 const NOTHING: Taken = { statement: null, verdict: "quarantined", signers: [] };
 
 function takeDefinitionEntry({ sources }: Walk, entry: DefinitionEntry): Taken {
@@ -159,16 +166,17 @@ async function takeStatementEntry(walk: Walk, entry: Entry, opened: OpenedEntry)
   const { figures } = walk.sources;
   const { statement: found } = opened;
   if (found?.kind !== "open") {
-    if (found?.kind === "withheld") withhold(walk, entry.state);
+    if (found?.kind === "withheld") withhold(walk, entry, statementAddress(entry.statement));
     figures.statements[found?.kind ?? "closed"]++;
-    // Whether it was signed for this election is not open: it is taken to be.
-    walk.sequences.use(entry.key, entry.sequence);
+    // Whether it was signed for this election is not open.
+    walk.sequences.mayUse(entry.key, entry.sequence);
     return NOTHING;
   }
   const { envelope } = found;
+  const known = await walk.perhaps.signersOf(envelope, entry);
   // Keys that entries before this one brought may not have been known when its signatures were verified ahead.
-  const isSettled = found.authenticity.kind === "authentic" && entry.type !== "key";
-  const authenticity = isSettled ? found.authenticity : await authenticate(envelope, walk.state.keys);
+  const isSettled = found.authenticity.kind === "authentic" && entry.type !== "key" && known === walk.state.keys;
+  const authenticity = isSettled ? found.authenticity : await authenticate(envelope, known);
   if (authenticity.kind === "refused") throw notAuthentic(entry, authenticity.code, authenticity.detail);
   const { statement, signers } = authenticity;
   figures.statements.open++;
@@ -177,9 +185,11 @@ async function takeStatementEntry(walk: Walk, entry: Entry, opened: OpenedEntry)
   compareWithEntry(entry, statement, signers);
   const head = isOriginDecision(statement) ? await headBefore(walk.sources.log, entry.index) : undefined;
   const judged = { entry, statement, signers: signers.map(({ key }) => key), head };
-  const { verdict } = settleVerdict(walk, judged, opened.judgement);
+  const settled = settleVerdict(walk, judged, opened.judgement);
+  const { verdict } = settled;
   compareReceipts(walk, entry, statement);
-  apply(walk, judged, verdict);
+  apply(walk, judged, settled);
+  if (verdict === "quarantined") walk.perhaps.bring(statement, signers);
   return { statement, verdict, signers: signers.map(({ key }) => key.id) };
 }
 
@@ -187,8 +197,14 @@ async function headBefore(log: VerifiedLog, size: number): Promise<HeadBefore> {
   return { size, root: Buffer.from(await log.rootAt(size)).toString("base64") };
 }
 
-function withhold({ withheld, withheldStates, sources }: Walk, state: string): void {
+/** `path`: what is answered there is that it is withheld. */
+function withhold(
+  { withheld, withheldFirst, withheldStates, sources }: Walk,
+  { index, state }: Entry,
+  path: string,
+): void {
   withheld.set(state, (withheld.get(state) ?? 0) + 1);
+  if (!withheldFirst.has(state)) withheldFirst.set(state, { path, index });
   withheldStates.add(state);
   sources.figures.verdicts.withheld++;
 }
@@ -234,19 +250,20 @@ function compareWithEntry(entry: Entry, statement: Statement, [first]: readonly 
 }
 
 /**
- * The ledger's verdict, compared with the one that the rules give. Where the ledger's is not open yet, the rules' stands in for it: of
- * statements that hold no figures, nothing that is closed can change it, but for declarations.
+ * The ledger's verdict, compared with those that the rules allow. Where the ledger's is not open yet, the first of the rules' stands in for it:
+ * of statements that hold no figures, what is closed can change it only by the number that it has, but for declarations.
  */
-function settleVerdict(walk: Walk, judged: Judged, line: string | undefined): { verdict: Verdict["verdict"] } {
+function settleVerdict(walk: Walk, judged: Judged, line: string | undefined): Verdict {
   const { entry, statement } = judged;
   const { figures } = walk.sources;
-  const rules = verdictOf(walk.state, walk.sequences, judged);
+  const rules = verdictsOf(walk.state, walk.sequences, judged);
   const path = judgementsAddress(Math.floor(entry.index / TILE_WIDTH));
   const ledger = line === undefined ? undefined : readJudgement(line, entry, path);
   if (ledger === undefined) {
-    if (line !== undefined) withhold(walk, entry.state);
+    if (line !== undefined) withhold(walk, entry, path);
     else figures.foreseen++;
-    return statement.type === "declaration" ? NOTHING : rules;
+    if (rules.length > 1) walk.perhaps.doubt();
+    return statement.type === "declaration" || !walk.perhaps.canFollow(judged) ? NO_VERDICT : rules[0];
   }
   // Whether all units of a state are in cannot be told while its tallies are withheld.
   const isComparable = statement.type !== "declaration" || !walk.withheldStates.has(entry.state);
@@ -266,12 +283,10 @@ function compareReceipts({ sources }: Walk, { index }: Entry, statement: Stateme
       );
 }
 
-function apply(walk: Walk, { entry, statement }: Judged, verdict: Verdict["verdict"]): void {
+function apply(walk: Walk, { entry, statement }: Judged, { verdict, findings }: Verdict): void {
   const { state, sequences, sources } = walk;
-  if (statement.definition === state.register.hash) {
-    if (sequences.has(entry.key, entry.sequence)) sources.figures.equivocations++;
-    sequences.use(entry.key, entry.sequence);
-  }
+  if (findings.some(({ code }) => code === "F.102")) sources.figures.equivocations++;
+  if (statement.definition === state.register.hash) sequences.use(entry.key, entry.sequence);
   if (verdict !== "accepted") return;
   applyAccepted(state, statement, entry);
   const { index, received } = entry;
@@ -284,11 +299,11 @@ function apply(walk: Walk, { entry, statement }: Judged, verdict: Verdict["verdi
 }
 
 /** Only a hold withholds: one that the last release shows, or one that the log has put in force since. */
-async function requireHolds({ state, withheld, chain }: Walk): Promise<void> {
-  for (const id of withheld.keys()) {
+async function requireHolds({ state, withheldFirst, chain }: Walk): Promise<void> {
+  for (const [id, where] of withheldFirst) {
     const shown = chain.last()?.states.find((found) => found.state === id);
     if (shown?.withheld || state.gate.held.has(id)) continue;
     const what = `Statements of ${id} are withheld, and the log has no hold on ${id} in force. Run the audit again; it may have come this moment.`;
-    throw new Discrepancy("withheld.no-hold", {}, what);
+    throw new Discrepancy("withheld.no-hold", where, what);
   }
 }

@@ -3,6 +3,8 @@ import type { Logger } from "pino";
 import { consistencyFromTiles } from "../../shared/ledger/tiles.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { LogContradicted } from "./contradiction.ts";
+import { LogBroken } from "./receipts.ts";
+import { createSeat, noteOutcome, type Outcome, type Seat, type Telling, type Timing } from "./seat.ts";
 import { type Db, insertCosignature, readHead } from "./store.ts";
 import { type CommittedTree, createCommittedTree } from "./tree.ts";
 import { type Added, addCheckpoint, type OwnLog, type ReadBack, type RemoteWitness, readBack } from "./witnesses.ts";
@@ -21,15 +23,16 @@ export interface CommittedHead {
 export interface Cosigner {
   /**
    * Asks every witness what it holds of this log, before anything is written on this head. Goes on without those that do not answer in time.
-   * Rejects with LogContradicted when one is ahead of the database, or holds another tree at a size that the database has. Without a note the
-   * log goes on from this head under a new origin, of which it has no checkpoint yet: nobody is asked to cosign anything.
+   * Rejects with LogContradicted when one is ahead of the database, or holds another tree at a size that the database has: here its word is
+   * enough, ever after only what this log has signed. Without a note the log goes on from this head under a new origin, of which it has no
+   * checkpoint yet: nobody is asked to cosign anything.
    */
   open(head: Omit<CommittedHead, "note"> & { note: string | undefined }): Promise<void>;
   /** The newest head, after its COMMIT. Returns at once: witnesses are asked in the background. */
   committed(head: CommittedHead): void;
-  /** Throws LogContradicted once a witness has shown what this log cannot have led to. */
+  /** Throws LogContradicted once a witness has shown what this log cannot have led to, and LogBroken once the log contradicts its own heads. */
   check(): void;
-  /** The log is not this process' to write any more: what is under way may end, nothing new is asked. */
+  /** The log is not this process' to write any more: what is under way is given up, nothing new is asked. */
   pause(): void;
   stop(): Promise<void>;
 }
@@ -45,39 +48,14 @@ export interface CosignerDeps {
   timing?: Partial<Timing>;
 }
 
-interface Timing {
-  /** All witnesses together have so long to answer when the log is opened. */
-  openMs: number;
-  /**
-   * A head is asked about for so long before the next one is: all witnesses cosign the same heads, so that there are heads with a quorum
-   * however fast the log grows.
-   */
-  headMs: number;
-  /** After a failure: twice as long each time, less a random part. */
-  leastPauseMs: number;
-  mostPauseMs: number;
-  /** A witness that has not cosigned for so long is an incident. */
-  awayMs: number;
-}
 const TIMING: Timing = { openMs: 3_000, headMs: 250, leastPauseMs: 250, mostPauseMs: 10_000, awayMs: 10_000 };
 
 /** A witness may be elsewhere than expected once, and move once more under our hands. */
 const ATTEMPTS = 3;
 
-/** What is known of a witness. */
-interface Seat {
-  witness: RemoteWitness;
-  /** What it holds, as far as we know. */
-  size: number;
-  /** The head that it cosigned last. */
-  done: number;
-  /** True when it has agreed with this database since the log was opened: from then on a claim against it needs a proof. */
-  heard: boolean;
-  failing: { since: number; pauseMs: number; told: boolean } | undefined;
-}
-
-/** `agreed`: cosigned and stored, or it holds a tree that this database had. `failed`: on our own side, and told. */
-type Outcome = { kind: "agreed" } | { kind: "away"; why: string } | { kind: "failed" };
+type Claim = Extract<Added, { kind: "other-size" | "inconsistent" }>;
+/** What becomes of a claim that nothing proves; `ours`: where the database ends. */
+type Accused = (seat: Seat, claim: Claim, ours: number) => Outcome;
 
 export function createCosigner(deps: CosignerDeps): Cosigner {
   return new WitnessRounds(deps);
@@ -86,8 +64,11 @@ export function createCosigner(deps: CosignerDeps): Cosigner {
 class WitnessRounds implements Cosigner {
   private readonly deps: CosignerDeps;
   private readonly timing: Timing;
+  private readonly telling: Telling;
   private readonly seats: Seat[];
   private readonly stopping = new AbortController();
+  /** From one opening of the log to the next. */
+  private round = new AbortController();
   private tree: CommittedTree;
   /** Of the log that the seats are about. */
   private origin: string | undefined;
@@ -95,7 +76,8 @@ class WitnessRounds implements Cosigner {
   private target: CommittedHead | undefined;
   private newest: CommittedHead | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private contradiction: LogContradicted | undefined;
+  /** Why nothing must be written any more. */
+  private broken: LogBroken | undefined;
   private wake: () => void = () => undefined;
   private woken: Promise<void> = Promise.resolve();
   private readonly following: Promise<void>[];
@@ -103,8 +85,9 @@ class WitnessRounds implements Cosigner {
   constructor(deps: CosignerDeps) {
     this.deps = deps;
     this.timing = { ...TIMING, ...deps.timing };
+    this.telling = { ...this.timing, logger: deps.logger, raise: deps.raise };
     this.tree = createCommittedTree(deps.db);
-    this.seats = deps.witnesses.map((witness) => ({ witness, size: 0, done: 0, heard: false, failing: undefined }));
+    this.seats = deps.witnesses.map(createSeat);
     this.rearm();
     this.following = this.seats.map((seat) => this.follow(seat));
   }
@@ -112,6 +95,9 @@ class WitnessRounds implements Cosigner {
   async open({ note, ...bare }: Parameters<Cosigner["open"]>[0]): Promise<void> {
     this.check();
     if (this.seats.length === 0) return;
+    // What is still being asked was asked about the log as it was before: it must not be heard in the middle of this.
+    this.pause();
+    await Promise.all(this.seats.map(({ asking }) => asking));
     // Of a log under another origin a witness knows nothing yet.
     if (this.origin !== bare.log.origin) for (const seat of this.seats) seat.size = 0;
     this.origin = bare.log.origin;
@@ -119,11 +105,14 @@ class WitnessRounds implements Cosigner {
     // The database may be another one than before.
     this.tree = createCommittedTree(this.deps.db);
     await this.tree.grow(bare.size, bare.root);
-    for (const seat of this.seats) Object.assign(seat, { heard: false, done: 0 });
-    const signal = AbortSignal.any([this.stopping.signal, AbortSignal.timeout(this.timing.openMs)]);
+    for (const seat of this.seats) seat.done = 0;
+    const { openMs } = this.timing;
+    const signal = AbortSignal.any([this.stopping.signal, this.round.signal, AbortSignal.timeout(openMs)]);
     const outcomes = await Promise.all(this.seats.map((seat) => this.hear(seat, head, bare.log, signal)));
     this.check();
-    for (const [n, outcome] of outcomes.entries()) this.note(this.seats[n] as Seat, outcome, true);
+    if (this.stopping.signal.aborted) return;
+    const atOnce = { ...this.telling, awayMs: -1 };
+    for (const [n, outcome] of outcomes.entries()) noteOutcome(this.seats[n] as Seat, outcome, atOnce);
     if (head !== undefined) this.committed(head);
   }
 
@@ -134,7 +123,7 @@ class WitnessRounds implements Cosigner {
   }
 
   check(): void {
-    if (this.contradiction !== undefined) throw this.contradiction;
+    if (this.broken !== undefined) throw this.broken;
   }
 
   pause(): void {
@@ -142,11 +131,13 @@ class WitnessRounds implements Cosigner {
     this.timer = undefined;
     this.target = undefined;
     this.newest = undefined;
+    this.round.abort();
+    this.round = new AbortController();
   }
 
   async stop(): Promise<void> {
-    this.pause();
     this.stopping.abort();
+    this.pause();
     this.rearm();
     await Promise.all(this.following);
   }
@@ -170,17 +161,23 @@ class WitnessRounds implements Cosigner {
 
   /** One witness, one request at a time, until the end. */
   private async follow(seat: Seat): Promise<void> {
-    const { signal } = this.stopping;
-    while (!signal.aborted) {
+    const { signal: end } = this.stopping;
+    while (!end.aborted) {
       const head = this.target;
-      if (head === undefined || head.size <= seat.done || this.contradiction !== undefined) {
+      if (head === undefined || head.size <= seat.done || this.broken !== undefined) {
         await this.woken;
         continue;
       }
-      this.note(seat, await this.cosign(seat, head, signal), false);
+      const { signal } = this.round;
+      const asking = this.cosign(seat, head, signal, this.told);
+      seat.asking = asking;
+      const outcome = await asking;
+      // Given up: that says nothing of the witness.
+      if (signal.aborted) continue;
+      noteOutcome(seat, outcome, this.telling);
       if (seat.failing === undefined) continue;
       const pause = seat.failing.pauseMs * (0.5 + Math.random() / 2);
-      await sleep(pause, undefined, { signal }).catch(() => undefined); // the end: the loop sees it
+      await sleep(pause, undefined, { signal: end }).catch(() => undefined); // the end: the loop sees it
     }
   }
 
@@ -190,12 +187,13 @@ class WitnessRounds implements Cosigner {
     const held = await readBack(witness, log, signal);
     if (held.kind === "away") return held;
     // It may have nothing, or not say what it has: then it is asked for a cosignature, and says where it is.
-    if (held.kind === "nothing") return head === undefined ? { kind: "agreed" } : this.cosign(seat, head, signal);
-    return this.guarded(() => this.agrees(seat, held));
+    if (held.kind === "nothing")
+      return head === undefined ? { kind: "agreed" } : this.cosign(seat, head, signal, this.believed);
+    return this.guarded(() => this.agrees(seat, held), signal);
   }
 
-  /** Asks for a cosignature of the head, and stores it. Never rejects: what is wrong on our side is a reason to try again. */
-  private cosign(seat: Seat, head: CommittedHead, signal: AbortSignal): Promise<Outcome> {
+  /** Asks for a cosignature of the head, and stores it. Never rejects: what is wrong on our side is a reason to try again, or to write no more. */
+  private cosign(seat: Seat, head: CommittedHead, signal: AbortSignal, accused: Accused): Promise<Outcome> {
     const { witness } = seat;
     const { db } = this.deps;
     return this.guarded(async () => {
@@ -208,11 +206,11 @@ class WitnessRounds implements Cosigner {
         if (added.kind === "away") return added;
         if (added.kind === "cosigned") {
           await insertCosignature(db, { size: head.size, witness: witness.name, line: added.line });
-          Object.assign(seat, { size: head.size, done: head.size, heard: true });
+          Object.assign(seat, { size: head.size, done: head.size });
           this.deps.cosigned(witness.name, head.size);
           return { kind: "agreed" };
         }
-        const outcome = await this.confront(seat, added, await readBack(witness, head.log, signal));
+        const outcome = await this.confront(seat, added, await readBack(witness, head.log, signal), accused);
         if (outcome.kind !== "agreed") return outcome;
         if (seat.size > head.size) {
           // It holds a head that came after this one, and will be asked about the next.
@@ -221,30 +219,41 @@ class WitnessRounds implements Cosigner {
         }
       }
       return { kind: "away", why: "it does not stay at the size that it says" };
-    });
+    }, signal);
   }
 
   /**
-   * It did not cosign, and says that it holds another tree. What it can show under this log's own signature is compared with the database; what
-   * it cannot show is believed only as long as it has not agreed since the log was opened.
+   * It did not cosign, and says that it holds another tree. What it can show under this log's own signature is compared with the database; if
+   * it cannot show what it says, `accused` decides.
    */
-  private async confront(
-    seat: Seat,
-    claim: Extract<Added, { kind: "other-size" | "inconsistent" }>,
-    held: ReadBack,
-  ): Promise<Outcome> {
+  private async confront(seat: Seat, claim: Claim, held: ReadBack, accused: Accused): Promise<Outcome> {
     if (held.kind === "holds") return this.agrees(seat, held);
-    const { name } = seat.witness;
     const ours = (await readHead(this.deps.db))?.size ?? 0;
     if (claim.kind === "other-size" && claim.size <= ours) {
       this.isAt(seat, claim.size);
       return { kind: "agreed" };
     }
-    if (seat.heard) return { kind: "away", why: "it claims another tree and shows none that this log has signed" };
+    return accused(seat, claim, ours);
+  }
+
+  /** When the log is opened: what was put back to an older state may know no better, and nothing is lost by waiting for a person. */
+  private readonly believed: Accused = (seat, claim, ours) => {
+    const { name: witness } = seat.witness;
     const [kind, size] =
       claim.kind === "other-size" ? (["behind", claim.size] as const) : (["forked", seat.size] as const);
-    return this.contradict(new LogContradicted({ kind, witness: name, size, ours, proven: false }));
-  }
+    return this.contradict(new LogContradicted({ kind, witness, size, ours, proven: false }));
+  };
+
+  /** While it is written: whoever sits between could otherwise stop the night with one unsigned line. It is told, and the log goes on. */
+  private readonly told: Accused = (seat, claim, ours) => {
+    const { name: witness } = seat.witness;
+    if (!seat.accuses) {
+      seat.accuses = true;
+      this.deps.logger.error({ witness, claim, ours }, "a witness claims another tree and shows none that was signed");
+      void this.deps.raise({ code: "witness.unproven", about: witness });
+    }
+    return { kind: "away", why: "it claims another tree and shows none that this log has signed" };
+  };
 
   /** Compares a tree that this log has signed with the database. Any that it had is well, and where the witness is. */
   private async agrees(seat: Seat, held: { size: number; root: Uint8Array }): Promise<Outcome> {
@@ -259,7 +268,6 @@ class WitnessRounds implements Cosigner {
     if (Buffer.compare(await this.tree.rootAt(size), held.root) !== 0)
       return this.contradict(new LogContradicted({ kind: "forked", ...found }));
     this.isAt(seat, size);
-    seat.heard = true;
     return { kind: "agreed" };
   }
 
@@ -277,42 +285,23 @@ class WitnessRounds implements Cosigner {
 
   private contradict(found: LogContradicted): Outcome {
     const { code, about, message } = found;
-    if (this.contradiction === undefined) {
-      this.contradiction = found;
+    if (this.broken === undefined) {
+      this.broken = found;
       this.deps.logger.fatal({ code, about }, message);
       void this.deps.raise({ code, about });
     }
     return { kind: "away", why: code };
   }
 
-  /** Our own failures (the database is away) leave the witness unasked. */
-  private async guarded(work: () => Promise<Outcome>): Promise<Outcome> {
+  /** Our own failures leave the witness unasked: that the database is away is passing, that the log contradicts its own heads is the end. */
+  private async guarded(work: () => Promise<Outcome>, signal: AbortSignal): Promise<Outcome> {
     try {
       return await work();
     } catch (error) {
+      // What was given up may have been about another database than this one.
+      if (error instanceof LogBroken && !signal.aborted) this.broken ??= error;
       this.deps.logger.warn({ err: error }, "a witness could not be asked");
       return { kind: "failed" };
     }
-  }
-
-  /** Keeps count of a witness' failures and tells of one that is away: at once when the log is opened, else when it lasts. */
-  private note(seat: Seat, outcome: Outcome, atOnce: boolean): void {
-    const { logger, raise } = this.deps;
-    const { name: witness } = seat.witness;
-    const { failing } = seat;
-    if (outcome.kind === "agreed") {
-      if (failing?.told) logger.info({ witness }, "a witness is back");
-      seat.failing = undefined;
-      return;
-    }
-    if (this.stopping.signal.aborted) return;
-    const { leastPauseMs, mostPauseMs, awayMs } = this.timing;
-    const since = failing?.since ?? performance.now();
-    const pauseMs = failing === undefined ? leastPauseMs : Math.min(mostPauseMs, failing.pauseMs * 2);
-    const tell = outcome.kind === "away" && (atOnce || performance.now() - since > awayMs);
-    seat.failing = { since, pauseMs, told: failing?.told === true || tell };
-    if (outcome.kind === "away" && (failing === undefined || (tell && !failing.told)))
-      logger.warn({ witness, why: outcome.why }, "a witness does not cosign");
-    if (tell && failing?.told !== true) void raise({ code: "witness.away", about: witness });
   }
 }

@@ -187,10 +187,12 @@ describe("the keys that deliveries are opened with", () => {
 describe("a standby", () => {
   let standby: ReturnType<typeof buildSequencer>;
   let stop: () => Promise<void>;
-  beforeEach(() => {
+  beforeEach(async () => {
     standby = buildSequencer(harness, nc);
     const { pool, opener, keys, receipts, log } = standby.seq;
-    stop = answerQuestions({ nc, pool, opener, keys, receipts, log });
+    const fail = (error: Error) => log.fatal({ err: error }, "a question failed");
+    stop = answerQuestions({ nc, pool, opener, keys, receipts, log, fail });
+    await receipts.refresh(pool);
   });
   afterEach(async () => {
     await stop();

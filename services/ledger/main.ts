@@ -85,7 +85,7 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
   await liveKeys.refresh();
   const opener = { signers: liveKeys.book, keyring };
   const receipts = createReceipts({ definition, hash, keyring, key });
-  onStop(answerQuestions({ nc, pool, opener, keys: liveKeys, receipts, log }));
+  onStop(answerQuestions({ nc, pool, opener, keys: liveKeys, receipts, log, fail }));
   const raise = incidentsOf("ledger", nc, log);
   const measured = ledgerMetrics(metrics);
   const { cosigned } = measured;

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { isStranger, type Opener, openDelivery } from "./delivery.ts";
 import type { LiveKeys } from "./keys.ts";
-import { type Receipts, sealReceipt } from "./receipts.ts";
+import { LogBroken, type Receipts, sealReceipt } from "./receipts.ts";
 import { findStatement, findUsed, readKeyStatements } from "./store.ts";
 
 /** Ledgers answer in turn: what is asked is in the database, which a standby can read as well. */
@@ -14,7 +14,9 @@ const MAX_KEY_BYTES = 768 * 1024;
 
 /**
  * Answers what `ingest` asks by core NATS: `ledger.ask` (these bytes: their receipt, if they are in the log), `ledger.find`
- * (this hash: its index) and `ledger.keys` (accepted `key` statements). Answers `stop`, which lets questions in hand finish.
+ * (this hash: its index) and `ledger.keys` (accepted `key` statements). Receipts are asked of this process only while its key signs for
+ * the log: what came to one that cannot sign would stay without an answer. `fail`: the log contradicts itself, and nothing is answered any
+ * more. Answers `stop`, which lets questions in hand finish.
  */
 export function answerQuestions(deps: {
   nc: NatsConnection;
@@ -23,23 +25,35 @@ export function answerQuestions(deps: {
   keys: LiveKeys;
   receipts: Receipts;
   log: Logger;
+  fail(error: LogBroken): void;
 }): () => Promise<void> {
-  const { nc, log } = deps;
+  const { nc, log, receipts, fail } = deps;
+  const failed = (subject: string, error: unknown) => {
+    // No answer is an answer: whoever asked asks again.
+    log.error({ err: error, subject }, "a question was not answered");
+    if (error instanceof LogBroken) fail(error);
+  };
   const subscribe = (subject: string, reply: (msg: Msg) => Promise<void>): Subscription =>
     nc.subscribe(subject, {
       queue: QUEUE,
       callback: (error, msg) => {
         if (error !== null) log.error({ err: error, subject }, "questions cannot be received");
-        // No answer is an answer: whoever asked asks again.
-        else
-          reply(msg).catch((failure: unknown) => log.error({ err: failure, subject }, "a question was not answered"));
+        else reply(msg).catch((failure: unknown) => failed(subject, failure));
       },
     });
-  const asked = subscribe(SUBJECTS.ask, (msg) => answerAsk(deps, msg));
+  const draining: Promise<void>[] = [];
+  let asked: Subscription | undefined;
+  let isOver = false;
+  receipts.whenKnown((signs) => {
+    if (isOver || signs === (asked !== undefined)) return;
+    if (asked !== undefined) draining.push(asked.drain());
+    asked = signs ? subscribe(SUBJECTS.ask, (msg) => answerAsk(deps, msg)) : undefined;
+  });
   const found = subscribe(SUBJECTS.find, (msg) => answerFind(deps.pool, msg));
   const keys = subscribe(SUBJECTS.keys, (msg) => answerKeys(deps, msg));
   return async () => {
-    await Promise.all([asked.drain(), found.drain(), keys.drain()]);
+    isOver = true;
+    await Promise.all([...draining, asked?.drain(), found.drain(), keys.drain()]);
   };
 }
 

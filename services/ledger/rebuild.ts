@@ -75,7 +75,11 @@ async function fold(log: OpenLog, stored: StoredStatement, keyring: Keyring): Pr
     if (takesSequence(statement, log.state.register))
       sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);
     if (judgement.verdict === "accepted") {
-      applyAccepted(log.state, statement, entry);
+      try {
+        applyAccepted(log.state, statement, entry);
+      } catch (cause) {
+        throw new LogBroken(`entry ${entry.index}: it was accepted, and could not have been`, { cause });
+      }
       if (statement.type === "void") sequenceSeen(log.gaps, entry.key, statement.voids, log.lastReceived);
     }
   }

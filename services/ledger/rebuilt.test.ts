@@ -8,6 +8,7 @@ import { open as openSeal, seal } from "../../shared/platform/seal.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { buildSequencer, dataKeyFor, sealedFor } from "../../test/ledger.ts";
+import { openWrittenLog, speakers } from "../../test/written-log.ts";
 import { openLog } from "./rebuild.ts";
 import { LogBroken } from "./receipts.ts";
 import { openAll, writeOpened } from "./sequencer.ts";
@@ -51,6 +52,20 @@ it.each([
   await harness.query("alter table ledger.checkpoint disable trigger all");
   await harness.query("update ledger.checkpoint set note = $1", [note]);
   await expect(open()).rejects.toThrow(LogBroken);
+});
+
+it("a statement that was accepted and could not have been is not written on", async () => {
+  const { sample } = harness;
+  const say = speakers(sample);
+  const rotates = (id: string): Statement => {
+    const key = { id, publicKey: sample.keys.get("AT-2")?.jwk.x ?? "" };
+    return { type: "key", ...say.common("AT", "AT-1"), change: "rotate", replaces: "AT-1", key };
+  };
+  const written = await openWrittenLog(harness.databaseUrl("ledger"), sample);
+  await written.append(say.signed(rotates("AT-2"), "AT-1", "AT-2"));
+  await written.close();
+  await expect(open()).rejects.toThrow(LogBroken);
+  await expect(open()).rejects.toThrow("entry 1: it was accepted, and could not have been");
 });
 
 it("a judgement that somebody with the data key has sealed anew is not believed", async () => {

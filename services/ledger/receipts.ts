@@ -62,6 +62,13 @@ export interface Receipts {
    * process' key is not the log's any more, or not yet.
    */
   ofStored(db: Db, index: number): Promise<string>;
+  /**
+   * Reads who signs for the log by now, and tells whoever asked to be told. That changes only when a ledger is started with a decision: whoever
+   * writes looks once, whoever waits for its turn again and again. Rejects with LogBroken.
+   */
+  refresh(db: Db): Promise<void>;
+  /** Calls back with whether this process' key signs for the log, at each `refresh`. */
+  whenKnown(tell: (signs: boolean) => void): void;
 }
 
 export function createReceipts(opts: {
@@ -78,13 +85,23 @@ export function createReceipts(opts: {
     return assemble(await key.sign(signed));
   };
   let authorities: readonly ReadAuthority[] | undefined;
+  const listeners: ((signs: boolean) => void)[] = [];
+  const refresh = async (db: Db) => {
+    const present = await readAuthorities(db, { definition, hash }, authorities);
+    authorities = present;
+    for (const tell of listeners) tell(isPresentKey(present, key));
+  };
+  /** Whether what is known of the log's keys reaches as far as this checkpoint. */
+  const isKnown = (note: string) => authorities?.some(({ origin }) => note.startsWith(`${origin}\n`)) === true;
   return {
     make,
+    refresh,
+    whenKnown: (tell) => void listeners.push(tell),
     async ofStored(db, index) {
-      authorities = await readAuthorities(db, { definition, hash }, authorities);
-      if (!isPresentKey(authorities, key)) throw new Error(`${key.kid} does not sign for this log`);
       const [stored, note] = [await readStored(db, index), await readCheckpointOf(db, index)];
       if (stored === undefined || note === undefined) throw new LogBroken(`entry ${index} is not in the log`);
+      if (!isKnown(note)) await refresh(db);
+      if (!isPresentKey(authorities ?? [], key)) throw new Error(`${key.kid} does not sign for this log`);
       return make(await openStored(stored, keyring), note);
     },
   };

@@ -30,7 +30,7 @@ import type { LiveKeys } from "./keys.ts";
 import type { LedgerMetrics } from "./metrics.ts";
 import { doesNotFit, type GivenOrigin } from "./origin.ts";
 import type { LogIdentity } from "./rebuild.ts";
-import { type Receipts, sealReceipt } from "./receipts.ts";
+import { LogBroken, type Receipts, sealReceipt } from "./receipts.ts";
 import {
   append,
   type BatchRows,
@@ -292,6 +292,7 @@ async function answer(
   });
   const sent = await Promise.allSettled([...fresh, ...again]);
   const failed = sent.find((result) => result.status === "rejected");
+  if (failed?.reason instanceof LogBroken) throw failed.reason;
   // The office asks, or sends the bytes again.
   if (failed !== undefined) seq.log.error({ err: failed.reason }, "a receipt could not be sent");
 }

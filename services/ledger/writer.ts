@@ -44,11 +44,13 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
   const waitForTurn = async (session: PoolClient, signal: AbortSignal) => {
     role = "standby";
     await keepSessionAlive(session);
+    await seq.receipts.refresh(session);
     while (!(await tryWriterLock(session))) {
       // Another one writes: what is in our hands is for it.
       await intake?.close();
       intake = undefined;
       await sleep(TRY_MS, undefined, { signal });
+      await seq.receipts.refresh(session);
     }
   };
   const writeUntilBroken = async (signal: AbortSignal) => {
@@ -61,6 +63,7 @@ export function createWriter(seq: Sequencer, sessions: Pool): Writer {
       size = log.frontier.size;
       await seq.keys.refresh(); // what another writer committed
       await goOn(seq, session, log);
+      await seq.receipts.refresh(session);
       size = log.frontier.size;
       seq.log.info({ size }, "the log is open");
       role = "writer";

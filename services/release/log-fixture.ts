@@ -1,12 +1,11 @@
 import { createHash, type KeyObject, sign } from "node:crypto";
 import type { Sample } from "../../shared/definition/sample.ts";
-import { firstAuthority } from "../../shared/ledger/authority.ts";
 import { checkpointText, signCheckpoint } from "../../shared/ledger/checkpoint.ts";
-import { cosign } from "../../shared/ledger/cosignature.ts";
+import { cosign, witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { appendLeaf, createFrontier, frontierRoot, leafHash } from "../../shared/ledger/merkle.ts";
+import { authorityOfDefinition } from "../../shared/platform/log-authorities.ts";
 import { createHeardLog, type LogLine } from "../../shared/platform/log-fixture.ts";
 import type { LogSources } from "./log.ts";
-import { witnessesOf } from "./log-head.ts";
 import type { CheckpointRow } from "./store.ts";
 
 /** Logs of any size for tests: entries that say no more than which they are, under true checkpoints and cosignatures. */
@@ -27,9 +26,15 @@ function signerOf(sample: Sample, kid: string) {
   return { publicRaw, sign: (text: Uint8Array) => sign(null, text, privateKey) };
 }
 
-/** A signed checkpoint of any root, by the log's key unless another is named. */
-export function noteOf(sample: Sample, size: number, root: Uint8Array, kid = "ledger-1"): Promise<string> {
-  return signCheckpoint({ origin: sample.definition.origin, size, root, ...signerOf(sample, kid) });
+/** A signed checkpoint of any root, by the log's key and under its origin unless others are named. */
+export function noteOf(
+  sample: Sample,
+  size: number,
+  root: Uint8Array,
+  kid = "ledger-1",
+  origin = sample.definition.origin,
+): Promise<string> {
+  return signCheckpoint({ origin, size, root, ...signerOf(sample, kid) });
 }
 
 /** A witness' line below the checkpoint of this size and root. */
@@ -50,8 +55,8 @@ export interface MemoryLog {
   lines: LogLine[];
   /** While set, every read rejects with it. */
   away: Error | undefined;
-  /** Appends up to this size, with a checkpoint there; `seconds` after the first one was signed. Answers the root. */
-  grow(size: number, seconds?: number): Promise<Uint8Array>;
+  /** Appends up to this size, with a checkpoint there; `seconds` after the first one was signed. Answers the root. `by`: not the definition's. */
+  grow(size: number, seconds?: number, by?: { origin: string; kid: string }): Promise<Uint8Array>;
   /** Lays lines of these witnesses beside the checkpoint of a size. */
   cosign(size: number, ...witnesses: string[]): Promise<void>;
   rootOf(size: number): Uint8Array;
@@ -80,7 +85,7 @@ export function memoryLog(sample: Sample): MemoryLog {
       hasCheckpoint: (from, to) => read("checkpoints", () => between(from, to).length > 0),
       selectLeaves: (from, to) => read("leaves", () => Buffer.concat(memory.leaves.slice(from, to))),
       selectBodies: (from, to) => read("bodies", () => memory.bodies.slice(from, to)),
-      authorities: () => [firstAuthority(sample.definition)],
+      authorities: () => [authorityOfDefinition(sample.definition)],
       witnesses: witnessesOf(sample.definition),
       raise: async (incident) => void memory.incidents.push(incident),
       log,
@@ -92,7 +97,7 @@ export function memoryLog(sample: Sample): MemoryLog {
     incidents: [],
     lines,
     away: undefined,
-    async grow(size, seconds = 0) {
+    async grow(size, seconds = 0, by) {
       for (let index = memory.bodies.length; index < size; index++) {
         const body = bodyOf(index);
         memory.bodies.push(body);
@@ -102,7 +107,12 @@ export function memoryLog(sample: Sample): MemoryLog {
       const root = frontierRoot(frontier);
       roots.set(size, root);
       const signedAt = new Date(SIGNED_AT + seconds * 1000);
-      memory.checkpoints.set(size, { size, note: await noteOf(sample, size, root), signedAt, lines: [] });
+      memory.checkpoints.set(size, {
+        size,
+        note: await noteOf(sample, size, root, by?.kid, by?.origin),
+        signedAt,
+        lines: [],
+      });
       head = size;
       return root;
     },

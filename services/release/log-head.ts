@@ -1,32 +1,21 @@
-import type { Definition } from "../../shared/definition/schema.ts";
-import { authorityOf, type LogAuthority } from "../../shared/ledger/authority.ts";
+import { authorityOf } from "../../shared/ledger/authority.ts";
 import { readCheckpoint, splitNote } from "../../shared/ledger/checkpoint.ts";
-import { findCosignature, type Witness } from "../../shared/ledger/cosignature.ts";
+import { findCosignature, type Witness, type Witnesses } from "../../shared/ledger/cosignature.ts";
 import { HASH_BYTES } from "../../shared/ledger/merkle.ts";
-import { createTileTree, rootFromTiles, type TileTree } from "../../shared/ledger/tiles.ts";
+import {
+  createTileTree,
+  decodeBundle,
+  rootFromTiles,
+  TILE_WIDTH,
+  type TileTree,
+  widthAt,
+} from "../../shared/ledger/tiles.ts";
+import { type ReadAuthority, requireOpened } from "../../shared/platform/log-authorities.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
-import { importVerifyKey } from "../../shared/statement/ed25519.ts";
-import { decodeBase64url } from "../../shared/statement/jws.ts";
 import type { Tiles } from "./log-tiles.ts";
 import type { CheckpointRow } from "./store.ts";
 
 /** How the log advances from one signed checkpoint to the next: hashed and compared before anything of that size is served. */
-
-/** Whose cosignatures count, and how many of them a checkpoint needs: the definition's. */
-export interface Witnesses {
-  quorum: number;
-  keys: readonly Witness[];
-}
-
-/** The definition's witnesses; without any, no cosignature is waited for. Throws a RangeError for what is no key. */
-export function witnessesOf({ witnesses }: Definition): Witnesses {
-  const keys = (witnesses?.keys ?? []).map(({ name, publicKey }) => {
-    const key = importVerifyKey(decodeBase64url(publicKey) ?? new Uint8Array());
-    if (key === undefined) throw new RangeError(`the definition's witness ${name} has no key`);
-    return { name, publicKey: key };
-  });
-  return { quorum: witnesses?.quorum ?? 0, keys };
-}
 
 export interface HeadSources {
   /** The head with its checkpoint; undefined before the ledger's first start. */
@@ -35,7 +24,7 @@ export interface HeadSources {
   selectCosigned: (from: number, to: number, quorum: number) => Promise<CheckpointRow[]>;
   selectLeaves: (from: number, to: number) => Promise<Uint8Array>;
   /** Who signs: the definition's authority, and those of later origins. */
-  authorities: () => Promise<readonly LogAuthority[]> | readonly LogAuthority[];
+  authorities: () => Promise<readonly ReadAuthority[]> | readonly ReadAuthority[];
   witnesses: Witnesses;
 }
 
@@ -53,6 +42,8 @@ export interface Published {
 /** The log up to a head that holds. It is never changed: the next look makes another. */
 export interface Verified {
   tree: TileTree;
+  /** Who signs checkpoints of these sizes: each begins where the log's own entries have it. */
+  authorities: readonly ReadAuthority[];
   head: Published;
   /** The newest checkpoint that a quorum of the witnesses cosigned. */
   quorum: Published | undefined;
@@ -67,7 +58,8 @@ const LEAVES_AT_ONCE = 50_000;
 
 /**
  * Looks for a newer head, or for more cosignatures. Undefined before the ledger's first start. Rejects with LogBroken when the head
- * went back, is not signed, or is not what the entries hash to: what was verified before stands.
+ * went back, is not signed, is not what the entries hash to, or goes on under an origin that was opened for another log: what was verified
+ * before stands.
  */
 export async function nextVerified(
   sources: HeadSources,
@@ -80,13 +72,35 @@ export async function nextVerified(
     throw new LogBroken(`the head of the log went back to ${size} from ${verified.head.size}`);
   if (row === undefined) return undefined;
   const tree = await grown(sources, verified?.tree, size);
-  const head = await checkCheckpoint(sources, row, tree.root());
-  const quorum = await newestWithQuorum(sources, tiles, tree, verified?.quorum);
+  // Read after the head: an origin is committed together with its first checkpoint.
+  const authorities = await openedBy(tree, tiles, await sources.authorities(), verified?.authorities.length ?? 0);
+  const trust = { authorities, witnesses: sources.witnesses };
+  const head = checkCheckpoint(trust, row, tree.root());
+  const quorum = await newestWithQuorum(sources, tiles, { tree, trust, known: verified?.quorum });
   const fresh = quorum !== undefined && head.signedAt.getTime() - quorum.signedAt.getTime() <= QUORUM_LAG_MS;
   const next = fresh ? quorum : head;
   // Nobody is shown a smaller head than the one before.
   const shown = verified !== undefined && next.size < verified.shown.size ? verified.shown : next;
-  return { tree, head, quorum, shown };
+  return { tree, authorities, head, quorum, shown };
+}
+
+/** Those of the authorities whose sizes the tree has reached, each compared with it but for the first `known`, which were before. */
+async function openedBy(
+  tree: TileTree,
+  tiles: Tiles,
+  authorities: readonly ReadAuthority[],
+  known: number,
+): Promise<readonly ReadAuthority[]> {
+  const reached = authorities.filter(({ from }) => from <= tree.size());
+  for (const authority of reached.slice(known)) {
+    const { from, opened } = authority;
+    if (opened === null) continue;
+    const page = Math.floor((from - 1) / TILE_WIDTH);
+    const bundle = await tiles.entries(tree, page, widthAt(tree.size(), 0, page));
+    const body = decodeBundle(bundle.identity)?.[(from - 1) % TILE_WIDTH] ?? new Uint8Array();
+    requireOpened(authority, body, await rootAt(tiles, tree, from - 1));
+  }
+  return reached;
 }
 
 /** The tree of `size` leaves: a copy of what was verified, grown, so that what does not hold is dropped whole. */
@@ -104,13 +118,12 @@ async function grown({ selectLeaves }: HeadSources, known: TileTree | undefined,
 async function newestWithQuorum(
   sources: HeadSources,
   tiles: Tiles,
-  tree: TileTree,
-  known: Published | undefined,
+  { tree, trust, known }: { tree: TileTree; trust: Trust; known: Published | undefined },
 ): Promise<Published | undefined> {
-  const { quorum } = sources.witnesses;
+  const { quorum } = trust.witnesses;
   if (quorum === 0) return undefined;
   for (const row of await sources.selectCosigned(known?.size ?? 1, tree.size(), quorum)) {
-    const found = await checkCheckpoint(sources, row, await rootAt(tiles, tree, row.size));
+    const found = checkCheckpoint(trust, row, await rootAt(tiles, tree, row.size));
     if (found.cosigned >= quorum) return found;
   }
   return known;
@@ -121,16 +134,22 @@ export function rootAt(tiles: Tiles, tree: TileTree, size: number): Promise<Uint
   return rootFromTiles(size, (tile) => tiles.hashes(tree, tile));
 }
 
+/** Who signs the log's checkpoints, and who cosigns them. */
+export interface Trust {
+  authorities: readonly ReadAuthority[];
+  witnesses: Witnesses;
+}
+
 /**
- * A stored checkpoint, with the cosignatures that hold. Rejects with LogBroken unless it is over this root and signed by whoever signs
+ * A stored checkpoint, with the cosignatures that hold. Throws LogBroken unless it is over this root and signed by whoever signs
  * checkpoints of its size.
  */
-export async function checkCheckpoint(
-  { authorities, witnesses }: Pick<HeadSources, "authorities" | "witnesses">,
+export function checkCheckpoint(
+  { authorities, witnesses }: Trust,
   { size, note, signedAt, lines }: CheckpointRow,
   root: Uint8Array,
-): Promise<Published> {
-  const { origin, key } = authorityOf(await authorities(), size);
+): Published {
+  const { origin, key } = authorityOf(authorities, size);
   const signed = note === null ? undefined : readCheckpoint(note, { origin, publicKey: key });
   if (note === null || signedAt === null || signed?.size !== size)
     throw new LogBroken(`the checkpoint of size ${size} is not signed by the ledger`);

@@ -3,6 +3,7 @@ import { gunzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { firstAuthority } from "../../shared/ledger/authority.ts";
+import { witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { type Proof, readProof, verifyProof } from "../../shared/ledger/proof.ts";
 import { decodeBundle } from "../../shared/ledger/tiles.ts";
 import { type App, createApp } from "../../shared/platform/http.ts";
@@ -10,7 +11,6 @@ import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
 import { createPublicLog, type PublicLog } from "./log.ts";
 import { type MemoryLog, memoryLog, statementHash } from "./log-fixture.ts";
-import { witnessesOf } from "./log-head.ts";
 import { addLog, MAX_ASKED_PER_ADDRESS, PROOFS_IN_ALL, PROOFS_PER_ADDRESS } from "./log-routes.ts";
 
 const sample = sampleDefinition({ witnesses: 2 });

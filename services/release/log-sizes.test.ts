@@ -4,7 +4,7 @@ import type { Child } from "../../infra/stack/processes.ts";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { firstAuthority } from "../../shared/ledger/authority.ts";
 import { readCheckpoint } from "../../shared/ledger/checkpoint.ts";
-import { verifyCosignatures } from "../../shared/ledger/cosignature.ts";
+import { verifyCosignatures, witnessesOf } from "../../shared/ledger/cosignature.ts";
 import {
   appendLeaf,
   createFrontier,
@@ -28,7 +28,6 @@ import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { eventually } from "../../test/ledger.ts";
 import { BODY_SQL, bodyOf, lineOf, noteOf, statementHash } from "./log-fixture.ts";
-import { witnessesOf } from "./log-head.ts";
 
 /** The service as it runs, on a log in Postgres that grows through the sizes at which tiles and levels fill up. */
 

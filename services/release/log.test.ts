@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
-import { verifyCosignatures } from "../../shared/ledger/cosignature.ts";
+import { verifyCosignatures, witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { emptyRoot, leafHash, rootOf, verifyInclusion } from "../../shared/ledger/merkle.ts";
 import { decodeBundle, encodeBundle } from "../../shared/ledger/tiles.ts";
 import { createPublicLog, LOOK_MS } from "./log.ts";
 import { lineOf, type MemoryLog, memoryLog, noteOf } from "./log-fixture.ts";
-import { witnessesOf } from "./log-head.ts";
 
 const plainSample = sampleDefinition();
 const watched = sampleDefinition({ witnesses: 3 });

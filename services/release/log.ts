@@ -99,9 +99,11 @@ export function createPublicLog(sources: LogSources): PublicLog {
       return quorum !== undefined && index < quorum.size ? quorum : head;
     },
     async published(size) {
-      const tree = verified()?.tree;
-      const row = tree === undefined || size > tree.size() ? undefined : await sources.selectCheckpoint(size);
-      return tree && row && checkCheckpoint(sources, row, await rootAt(tiles, tree, size));
+      const { tree, authorities } = verified() ?? {};
+      if (tree === undefined || authorities === undefined || size > tree.size()) return undefined;
+      const row = await sources.selectCheckpoint(size);
+      const trust = { authorities, witnesses: sources.witnesses };
+      return row && checkCheckpoint(trust, row, await rootAt(tiles, tree, size));
     },
     async inclusion(index, size) {
       const tree = verified()?.tree;

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
   DATABASE_URL,
@@ -22,7 +23,6 @@ import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { buildApp } from "./app.ts";
 import { createPublicLog, storedLogIn } from "./log.ts";
-import { witnessesOf } from "./log-head.ts";
 import { trustOf } from "./opened.ts";
 import { createOpening, storedIn } from "./opening.ts";
 import { createPublisher } from "./publish.ts";

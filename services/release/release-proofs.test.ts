@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { firstAuthority } from "../../shared/ledger/authority.ts";
+import { witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { readProof, verifyProof } from "../../shared/ledger/proof.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { type OpenedWorld, openOpenedWorld } from "../../test/opened.ts";
 import { lineOf } from "./log-fixture.ts";
-import { witnessesOf } from "./log-head.ts";
 
 /** Where releases stand in the log, on a real database, with three witnesses of which two are a quorum. */
 

@@ -13,6 +13,8 @@ export interface WitnessAppDeps {
 }
 
 const TEXT = { "content-type": "text/plain; charset=utf-8" };
+const NOTHING_HERE =
+  "There is nothing at this address. A witness answers POST /add-checkpoint, and GET /<SHA-256 of a log's origin, in hex>/checkpoint.\n";
 
 /**
  * The two calls of C2SP tlog-witness: `POST /add-checkpoint`, and `GET /<sha256 hex of the origin>/checkpoint` to read back what was
@@ -22,6 +24,12 @@ export function buildApp({ log, metrics, witness, fail }: WitnessAppDeps): App {
   const app = createApp({ service: "witness", log, metrics, ready: async () => ({ ok: true, checks: {} }) });
   const size = metrics.gauge("witness_size", "Size of the tree that was cosigned last.", ["origin"]);
   const forks = metrics.counter("witness_forks_total", "Second trees of one size that a log has signed.");
+  app.use("*", async (c, next) => {
+    await next();
+    // The catalogue's sentence for this status sends offices to ingest.
+    if (c.res.status === 404 && c.res.headers.get("content-type")?.startsWith("application/problem+json"))
+      c.res = c.text(NOTHING_HERE, 404);
+  });
   app.post("/add-checkpoint", async (c) => {
     const body = await readBody(c, MAX_REQUEST_BYTES).catch((error: unknown) => {
       // The catalogue's sentence for this status speaks of statements.
@@ -44,7 +52,7 @@ export function buildApp({ log, metrics, witness, fail }: WitnessAppDeps): App {
   });
   app.get("/:file{[0-9a-f]{64}}/checkpoint", async (c) => {
     const note = await witness.latest(c.req.param("file"));
-    if (note === undefined) throw new Problem("request.not-found", { detail: "Nothing was cosigned for that origin." });
+    if (note === undefined) return c.text("Nothing was cosigned for that origin.\n", 404);
     return c.body(note, 200, TEXT);
   });
   return app;

@@ -8,13 +8,14 @@ import type { KnownLog } from "./consider.ts";
 const HELP = `A witness of public logs (C2SP tlog-witness): it cosigns a log's checkpoint if it extends the last one that it cosigned, and never a
 fork. Anyone in the network can run one.
 
-  npm run witness -- --key FILE --state FOLDER --log KEY [--log KEY]… [--name NAME] [--host 127.0.0.1] [--port 8085]
+  npm run witness -- --key FILE --state FOLDER --log KEY [--log KEY]… [--name NAME] [--host HOST] [--port PORT]
 
   --key FILE      the witness' private key, an Ed25519 JWK. Made, for its owner only, if it is not there; the verifier key
                   that logs are told is printed at each start.
   --state FOLDER  what was cosigned last. Belongs to the key: copy both or neither, and never put an old copy back.
   --log KEY       the verifier key of a log to watch, name+hash+base64; its name is the log's origin. Repeatable.
-  --name NAME     the name of a key that is made: a URL without a scheme that is yours (witness.example/office-1).
+  --name NAME     the name of a key that is made: a URL without a scheme that is yours (witness.example/office-1). Without it the key
+                  is called after itself, witness-<8 hex digits>. A key that is there keeps its name.
   --host HOST     an address of this machine (default 127.0.0.1); put a TLS proxy in front of it.
   --port PORT     default 0: a free one, printed at the start.
 

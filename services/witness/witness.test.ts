@@ -85,7 +85,8 @@ async function conflict(answer: Response, size: number): Promise<void> {
 describe("a checkpoint", () => {
   it("is cosigned when it extends the last one, from the first on, and can be read back", async () => {
     const here = await start();
-    expect((await here.readBack()).status).toBe(404);
+    const nothing = await here.readBack();
+    expect([nothing.status, await nothing.text()]).toEqual([404, "Nothing was cosigned for that origin.\n"]);
     let old = 0;
     for (const size of [1, 2, 3, 7, 8, 20]) {
       expect(await cosigned(await here.post(await log.request(old, size)), size)).toBe(now / 1000);
@@ -194,8 +195,12 @@ describe("what is refused, as C2SP tlog-witness says", () => {
 
   it("paths that are none", async () => {
     const here = await start();
-    for (const path of ["/add-checkpoint", "/x/checkpoint", `/${"0".repeat(64)}/checkpoint`, "/../key.json"])
-      expect([404, 405]).toContain((await here.request(path)).status);
+    for (const path of ["/add-checkpoint", "/x/checkpoint", `/${"0".repeat(64)}/checkpoint`, "/../key.json"]) {
+      const answer = await here.request(path);
+      expect([404, 405]).toContain(answer.status);
+      const nothing = /^There is nothing.*POST \/add-checkpoint|^Nothing was cosigned/;
+      if (answer.status === 404) expect(await answer.text()).toMatch(nothing);
+    }
   });
 });
 

@@ -11,7 +11,7 @@ describe("the sample", () => {
 
   it("is a valid definition, signed by two keys of its authority", () => {
     const read = readDefinition(sample.bytes, sample.signatures, sample.anchors);
-    expect(read).toEqual({ kind: "valid", definition: sample.definition, hash: sample.hash });
+    expect(read).toEqual({ kind: "valid", definition: sample.definition, hash: sample.hash, signers: sample.anchors });
     expect(sample.hash).toBe(createHash("sha256").update(sample.bytes).digest("hex"));
     expect(sample.register.lastClosing()).toBe(SAMPLE_CLOSE);
   });

@@ -6,6 +6,30 @@ import { z } from "zod";
  * `validate.ts` says what must hold between its parts.
  */
 
+/** A definition that is not one may be wrong in ten million places: beyond this many a list is not read on. */
+const MAX_ISSUES = 100;
+
+/** `z.array(item).min(min)` that stops when it has found enough. */
+function listOf<T extends z.ZodType>(item: T, min = 0) {
+  return z
+    .array(z.unknown())
+    .min(min)
+    .transform((values, context): z.output<T>[] => {
+      const read: z.output<T>[] = [];
+      let issues = 0;
+      for (let n = 0; n < values.length && issues < MAX_ISSUES; n++) {
+        const parsed = item.safeParse(values[n]);
+        if (parsed.success) read.push(parsed.data);
+        else
+          for (const { path, message } of parsed.error.issues) {
+            context.addIssue({ code: "custom", path: [n, ...path], message });
+            issues++;
+          }
+      }
+      return issues === 0 ? read : z.NEVER;
+    });
+}
+
 /** Key ids travel in JWS headers, log lines and file names: one short alphabet for all of them. */
 export const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Unit ids as offices write them: `RO-1-79`, `IT-1-058091-0001`. */
@@ -65,7 +89,7 @@ const Threshold = z.strictObject({
 /** Lists that are counted as one in the first allocation and share its seats in a second one, by the same method. */
 const Alliance = z.strictObject({
   id: z.string().regex(/^[A-Z]{2}-[A-Za-z0-9]{1,16}$/),
-  lists: z.array(ListId).min(2),
+  lists: listOf(ListId, 2),
   doubt: Text.optional(),
 });
 
@@ -88,8 +112,8 @@ const Constituency = z.strictObject({
   seats: z.number().int().positive().max(200),
   allocation: Allocation,
   threshold: Threshold.optional(),
-  alliances: z.array(Alliance).optional(),
-  links: z.array(Link).optional(),
+  alliances: listOf(Alliance).optional(),
+  links: listOf(Link).optional(),
 });
 
 /**
@@ -103,7 +127,7 @@ const List = z.strictObject({
   acronym: Text,
   name: Text,
   /** Political groups its members joined, with the published number of members each; empty when it won no seat. */
-  groups: z.array(z.strictObject({ id: z.string(), seats: z.number().int().positive() })),
+  groups: listOf(z.strictObject({ id: z.string(), seats: z.number().int().positive() })),
 });
 
 /**
@@ -118,7 +142,7 @@ const Kind = z.strictObject({
 });
 
 /** Units by constituency and kind; ids only, so that half a million of them stay readable and small. */
-const Units = z.strictObject({ constituency: z.string(), kind: z.string(), ids: z.array(z.string().regex(UNIT_ID)) });
+const Units = z.strictObject({ constituency: z.string(), kind: z.string(), ids: listOf(z.string().regex(UNIT_ID)) });
 
 /**
  * A poll closing. `counts` says whether the definition counts it for Article 10(2) of the Electoral Act.
@@ -139,7 +163,7 @@ const State = z.strictObject({
   name: Text,
   timezone: Text,
   seats: z.number().int().positive().max(200),
-  closings: z.array(Closing).min(1),
+  closings: listOf(Closing, 1),
   /** `rebuilt`: the office reports votes rebuilt from published percentages; they enter no Union total of votes. */
   votesFrom: z.enum(["counted", "rebuilt"]),
   /** How many votes one ballot holds (Luxembourg: 6). */
@@ -152,12 +176,12 @@ const State = z.strictObject({
   unitsInLife: z
     .strictObject({ count: Count, quality: z.enum(["exact", "approx", "unsourced"]), source: Text })
     .optional(),
-  constituencies: z.array(Constituency).min(1),
-  lists: z.array(List).min(1),
-  kinds: z.array(Kind).min(1),
-  units: z.array(Units).min(1),
-  sources: z.array(Text),
-  doubts: z.array(Text),
+  constituencies: listOf(Constituency, 1),
+  lists: listOf(List, 1),
+  kinds: listOf(Kind, 1),
+  units: listOf(Units, 1),
+  sources: listOf(Text),
+  doubts: listOf(Text),
 });
 
 const Key = z.discriminatedUnion("role", [
@@ -182,10 +206,10 @@ export const Definition = z.strictObject({
   mode: z.enum(["live", "exercise"]),
   origin: Origin,
   seats: z.number().int().positive(),
-  groups: z.array(z.strictObject({ id: z.string().regex(/^[A-Za-z]{2,16}$/), name: Text })).min(1),
+  groups: listOf(z.strictObject({ id: z.string().regex(/^[A-Za-z]{2,16}$/), name: Text }), 1),
   /** Keys of the election authority: two of them sign the definition. */
-  authority: z.array(z.strictObject({ id: KeyId, publicKey: Key32 })).min(2),
-  keys: z.array(Key),
+  authority: listOf(z.strictObject({ id: KeyId, publicKey: Key32 }), 2),
+  keys: listOf(Key),
   /** X25519 public keys to which data keys are wrapped: the vault's, and the one that trustees can rebuild. */
   vault: z.strictObject({ publicKey: Key32, recoveryKey: Key32 }),
   /**
@@ -201,8 +225,8 @@ export const Definition = z.strictObject({
         .max(15),
     })
     .optional(),
-  states: z.array(State).min(1),
-  sources: z.array(Text),
+  states: listOf(State, 1),
+  sources: listOf(Text),
 });
 
 export type Definition = z.infer<typeof Definition>;

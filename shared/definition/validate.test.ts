@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Definition, Key } from "./schema.ts";
+import { Definition, type Key } from "./schema.ts";
 import { signDefinition } from "./sign.ts";
 import { signTest, TEST_ANCHORS, testDefinition, testKey, testPublicKey } from "./test-definition.ts";
 import { type Anchor, MAX_DEFINITION_BYTES, MAX_REASONS, type ReadDefinition, readDefinition } from "./validate.ts";
@@ -36,6 +36,7 @@ describe("a valid definition", () => {
       kind: "valid",
       definition: testDefinition(),
       hash: createHash("sha256").update(bytes).digest("hex"),
+      signers: TEST_ANCHORS,
     });
   });
 
@@ -43,7 +44,10 @@ describe("a valid definition", () => {
     const bytes = bytesOf(testDefinition());
     const { signatures } = signTest(bytes);
     const more = signDefinition(bytes, [{ id: "stranger", privateKey: testKey("stranger") }]).signatures;
-    expect(readDefinition(bytes, { signatures: [...signatures, ...more] }, TEST_ANCHORS).kind).toBe("valid");
+    expect(readDefinition(bytes, { signatures: [...signatures, ...more] }, TEST_ANCHORS)).toMatchObject({
+      kind: "valid",
+      signers: TEST_ANCHORS,
+    });
     expect(codesOf(readDefinition(bytes, { signatures: [signatures[0], ...more] }, TEST_ANCHORS))).toEqual([
       "definition.signatures-missing",
     ]);
@@ -132,6 +136,23 @@ describe("the bytes", () => {
     const definition = testDefinition();
     definition.states[0]!.units[0]!.ids = Array.from({ length: 500 }, () => "IT-1");
     expect(codesOf(readSigned(bytesOf(definition)))).toHaveLength(MAX_REASONS);
+  });
+});
+
+describe("a list with ten thousand bad items", () => {
+  it.each<[string, (definition: Definition, bad: never[]) => void]>([
+    ["units", (definition, bad) => (definition.states[0]!.units[0]!.ids = bad)],
+    ["keys", (definition, bad) => (definition.keys = bad)],
+    ["states", (definition, bad) => (definition.states = bad)],
+  ])("is not read to its end: %s", (_, spoil) => {
+    const definition = testDefinition();
+    spoil(
+      definition,
+      Array.from({ length: 10_000 }, () => 0 as never),
+    );
+    const read = Definition.safeParse(definition);
+    expect(read.error?.issues).toHaveLength(MAX_REASONS);
+    expect(codesOf(readSigned(bytesOf(definition)))).toEqual(Array(MAX_REASONS).fill("definition.shape"));
   });
 });
 

@@ -27,14 +27,14 @@ export interface Anchor {
 }
 
 export type ReadDefinition =
-  | { kind: "valid"; definition: Definition; hash: string }
+  | { kind: "valid"; definition: Definition; hash: string; signers: Anchor[] }
   | { kind: "invalid"; reasons: DefinitionReason[] };
 
 /**
  * Reads a definition's bytes. In this order, each step only when the one before it held: at least two distinct anchors have
  * signed these bytes (detached general JWS, RFC 7515 appendix F: `signatures` is the parsed JSON); strict JSON; the shape
  * (`schema.ts`); no contradiction (`consistency.ts`); the anchors that signed are keys of the definition's `authority`.
- * `hash` is the SHA-256 of the bytes, hex. Returns at most `MAX_REASONS` reasons; never throws for any input.
+ * `hash` is the SHA-256 of the bytes, hex; `signers` are the anchors whose signatures were verified and hold. Returns at most `MAX_REASONS` reasons; never throws for any input.
  */
 export function readDefinition(bytes: Uint8Array, signatures: unknown, anchors: readonly Anchor[]): ReadDefinition {
   if (bytes.length > MAX_DEFINITION_BYTES)
@@ -59,7 +59,8 @@ export function readDefinition(bytes: Uint8Array, signatures: unknown, anchors: 
       });
   }
   if (reasons.length > 0) return { kind: "invalid", reasons: reasons.slice(0, MAX_REASONS) };
-  return { kind: "valid", definition: shaped.data, hash: createHash("sha256").update(bytes).digest("hex") };
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  return { kind: "valid", definition: shaped.data, hash, signers: signed.signers };
 }
 
 function invalid(code: string, message: string): ReadDefinition {

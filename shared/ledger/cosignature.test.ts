@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { sampleDefinition } from "../definition/sample.ts";
 import { importVerifyKey, type VerifyKey } from "../statement/ed25519.ts";
 import { parseCheckpoint, verifierKey, verifyNote } from "./checkpoint.ts";
 import {
@@ -10,6 +11,7 @@ import {
   parseVerifierKey,
   verifyCosignatures,
   type Witness,
+  witnessesOf,
   witnessVerifierKey,
 } from "./cosignature.ts";
 
@@ -185,5 +187,25 @@ describe("a cosignature", () => {
         expect(findCosignature(TEXT, parts.join(""), witness)).toBeUndefined();
       }),
     );
+  });
+});
+
+describe("the witnesses of a definition", () => {
+  it("are its keys by name with its quorum; without any, nobody is waited for", () => {
+    const { definition, keys } = sampleDefinition({ witnesses: 3 });
+    const { quorum, keys: witnesses } = witnessesOf(definition);
+    expect(quorum).toBe(definition.witnesses?.quorum);
+    expect(witnesses.map(({ name, publicKey }) => [name, Buffer.from(publicKey.raw).toString("hex")])).toEqual(
+      ["witness-1", "witness-2", "witness-3"].map((name) => [
+        name,
+        Buffer.from(keys.get(name)!.publicRaw).toString("hex"),
+      ]),
+    );
+    expect(witnessesOf({})).toEqual({ quorum: 0, keys: [] });
+  });
+
+  it("are none without a key", () => {
+    const none = { quorum: 1, keys: [{ name: "w", publicKey: "A".repeat(43) }] };
+    expect(() => witnessesOf({ witnesses: none as never })).toThrow("the definition's witness w has no key");
   });
 });

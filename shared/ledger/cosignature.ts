@@ -1,3 +1,5 @@
+import type { Definition } from "../definition/schema.ts";
+import { verifyKeyOf } from "../statement/authentic.ts";
 import { type VerifyKey, verifySignature } from "../statement/ed25519.ts";
 import {
   decodeBase64,
@@ -25,6 +27,22 @@ const COSIGNATURE_BYTES = TIME_BYTES + 64;
 export interface Witness {
   name: string;
   publicKey: VerifyKey;
+}
+
+/** Whose cosignatures count, and how many of them a checkpoint needs. */
+export interface Witnesses {
+  quorum: number;
+  keys: readonly Witness[];
+}
+
+/** The witnesses of a valid definition; without any, no cosignature is waited for. Throws a RangeError for what is no key. */
+export function witnessesOf({ witnesses }: Pick<Definition, "witnesses">): Witnesses {
+  const keys = (witnesses?.keys ?? []).map(({ name, publicKey }) => {
+    const key = verifyKeyOf(publicKey);
+    if (key === undefined) throw new RangeError(`the definition's witness ${name} has no key`);
+    return { name, publicKey: key };
+  });
+  return { quorum: witnesses?.quorum ?? 0, keys };
 }
 
 /** A key as `name+<8 hex>+base64` says it: `alg` 1 is a log's, 4 a witness'. */

@@ -1,15 +1,12 @@
 import { sign } from "node:crypto";
-import type { Pool } from "pg";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Harness, startHarness } from "../../test/harness.ts";
-import { openWrittenLog, speakers, type Written, type WrittenLog } from "../../test/written-log.ts";
-import { newSampleKey, type Sample, sampleDefinition } from "../definition/sample.ts";
+import { beforeEach, expect, it } from "vitest";
+import { readLog } from "../../test/read-log.ts";
+import type { Written } from "../../test/written-log.ts";
+import { newSampleKey, sampleDefinition } from "../definition/sample.ts";
 import { signCheckpoint } from "../ledger/checkpoint.ts";
 import type { Statement } from "../statement/types.ts";
 import { readAuthorities } from "./log-authorities.ts";
-import { createHeardLog } from "./log-fixture.ts";
-import { createLogReader, LogBroken } from "./log-reader.ts";
-import { openPool } from "./postgres.ts";
+import { LogBroken } from "./log-reader.ts";
 
 /** Whoever holds the database, or the ledger's key, opens no origin: two trustees do, for one place of one log. */
 
@@ -17,68 +14,52 @@ const SECOND = "results.example.eu/sample-2";
 /** Entry 0, a tally, and then the decision. */
 const AT = 2;
 
-let sample: Sample;
-let harness: Harness;
-let pool: Pool;
-let log: WrittenLog;
-let say: ReturnType<typeof speakers>;
-
-beforeEach(async () => {
-  sample = sampleDefinition();
+const at = readLog(() => {
+  const sample = sampleDefinition();
   newSampleKey(sample, "ledger-2");
-  harness = await startHarness({ sample });
-  pool = openPool({ url: harness.databaseUrl("tabulate"), service: "tabulate", log: createHeardLog().log });
-  log = await openWrittenLog(harness.databaseUrl("ledger"), sample);
-  say = speakers(sample);
-  await log.append(say.tally("AT-1"));
+  return sample;
 });
-afterEach(async () => {
-  await log.close();
-  await pool.end();
-  await harness.close();
-});
+beforeEach(async () => void (await at.log.append(at.say.tally("AT-1"))));
 
 const head = async () => {
-  const [row] = await harness.query<{ size: number; root: Buffer }>("select size::int, root from ledger.head");
+  const [row] = await at.harness.query<{ size: number; root: Buffer }>("select size::int, root from ledger.head");
   return { size: row?.size ?? 0, root: row?.root ?? Buffer.alloc(32) };
 };
 async function decision(more: object = {}, by = ["trustee-1", "trustee-2"]): Promise<Written> {
   const { size, root } = await head();
-  const key = { id: "ledger-2", publicKey: sample.keys.get("ledger-2")?.jwk.x };
+  const key = { id: "ledger-2", publicKey: at.sample.keys.get("ledger-2")?.jwk.x };
   const opens = { origin: SECOND, key, size, root: root.toString("base64"), reason: "as agreed" };
-  const common = { type: "decision", ...say.common("EU", "trustee-1"), decision: "origin", about: "EU" };
-  return say.signed({ ...common, ...opens, ...more } as unknown as Statement, ...by);
+  const common = { type: "decision", ...at.say.common("EU", "trustee-1"), decision: "origin", about: "EU" };
+  return at.say.signed({ ...common, ...opens, ...more } as unknown as Statement, ...by);
 }
 const insertRow = (jws: Uint8Array, index = AT) =>
-  harness.query("insert into ledger.origin (index, origin, statement) values ($1, $2, $3)", [index, SECOND, jws]);
+  at.harness.query("insert into ledger.origin (index, origin, statement) values ($1, $2, $3)", [index, SECOND, jws]);
 /** The head's checkpoint as the second origin's key signs it. */
 async function signedAnew(): Promise<void> {
   const { size, root } = await head();
-  const { privateKey, publicRaw } = sample.keys.get("ledger-2")!;
+  const { privateKey, publicRaw } = at.sample.keys.get("ledger-2")!;
   const own = (text: Uint8Array) => sign(null, text, privateKey);
   const note = await signCheckpoint({ origin: SECOND, size, root, publicRaw, sign: own });
-  await harness.query("alter table ledger.checkpoint disable trigger all");
-  await harness.query("update ledger.checkpoint set note = $1 where size = $2", [note, size]);
+  await at.harness.query("alter table ledger.checkpoint disable trigger all");
+  await at.harness.query("update ledger.checkpoint set note = $1 where size = $2", [note, size]);
 }
 
 /** As the counts read it: how many entries from the start; and then on from the head. */
 async function read(): Promise<number> {
-  const { definition, hash: definitionHash, vault } = sample;
-  const reader = () => createLogReader({ pool, definition, definitionHash, vaultPrivateKey: vault.privateKey });
   let entries = 0;
-  for await (const _ of reader().read(0, log.size())) entries++;
-  await reader().startAt(log.size());
+  for await (const _ of at.readerOf().read(0, at.log.size())) entries++;
+  await at.readerOf().startAt(at.log.size());
   return entries;
 }
-const authorities = async () => (await readAuthorities(pool, sample)).map(({ origin, from }) => [origin, from]);
+const authorities = async () => (await readAuthorities(at.pool, at.sample)).map(({ origin, from }) => [origin, from]);
 
 it("an origin that two trustees opened there is read", async () => {
   const opens = await decision();
-  await log.append(opens);
+  await at.log.append(opens);
   await insertRow(opens.jws);
   await signedAnew();
   expect(await authorities()).toEqual([
-    [sample.definition.origin, 0],
+    [at.sample.definition.origin, 0],
     [SECOND, AT + 1],
   ]);
   expect(await read()).toBe(3);
@@ -88,24 +69,24 @@ it.each<[string, () => Promise<Written>, string]>([
   ["one trustee signed", () => decision({}, ["trustee-1"]), "two trustees must have signed it"],
   ["offices signed", () => decision({}, ["AT-1", "AT-2"]), "two trustees must have signed it"],
   ["nobody known signed", async () => ({ ...(await decision()), jws: Buffer.from("{}") }), "it is no JWS"],
-  ["it is another decision", async () => say.hold("AT"), "no decision that opens an origin"],
+  ["it is another decision", async () => at.say.hold("AT"), "no decision that opens an origin"],
   ["it is of another definition", () => decision({ definition: "0".repeat(64) }), "another definition"],
   ["it names another place", () => decision({ size: 1 }), "does not fit there"],
   ["it names another origin", () => decision({ origin: `${SECOND}3` }), "names another one"],
   ["it names the ledger's own key", () => decision({ key: { id: "x", publicKey: ledgerKey() } }), "does not fit there"],
 ])("a row is not believed when %s", async (_, made, why) => {
   const opens = await made();
-  await log.append(opens);
+  await at.log.append(opens);
   await insertRow(opens.jws);
   const failure = await authorities().catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(LogBroken);
   expect((failure as LogBroken).message).toContain(why);
   await expect(read()).rejects.toThrow(LogBroken);
 });
-const ledgerKey = () => sample.keys.get("ledger-1")?.jwk.x;
+const ledgerKey = () => at.sample.keys.get("ledger-1")?.jwk.x;
 
 it("a decision that the log does not hold opens nothing", async () => {
-  await log.append(say.tally("AT-2"));
+  await at.log.append(at.say.tally("AT-2"));
   await insertRow((await decision({ size: AT })).jws);
   await signedAnew();
   await expect(authorities()).rejects.toThrow("the entry is about another statement");
@@ -120,13 +101,13 @@ it.each<[string, () => Promise<Written>, string]>([
   ["the ledger refused it", async () => ({ ...(await decision()), verdict: "quarantined" }), "not what the log says"],
 ])("a decision in the log opens nothing when %s", async (_, made, why) => {
   const opens = await made();
-  await log.append(opens);
+  await at.log.append(opens);
   await insertRow(opens.jws);
   await signedAnew();
   await expect(read()).rejects.toThrow(why);
 });
 
 it("an accepted decision without a row is not passed over", async () => {
-  await log.append(await decision());
+  await at.log.append(await decision());
   await expect(read()).rejects.toThrow("what was read of the origins is not what the log says");
 });

@@ -13,17 +13,22 @@ export interface ReadAuthority extends LogAuthority {
   opened: { statement: string; root: string } | null;
 }
 
+/** The definition's own. Throws a RangeError without one. */
+export function authorityOfDefinition(definition: Definition): ReadAuthority {
+  return { ...firstAuthority(definition), opened: null };
+}
+
 /**
  * Who signs the log's checkpoints: those that are known, and those of origins that were opened since. A row is believed for what two
  * trustees of the definition signed, and for nothing else. Whether the log holds that very decision, on the tree that it names, is for whoever
- * hashes its entries. Rejects with LogBroken.
+ * hashes its entries (`requireOpened`). Rejects with LogBroken.
  *
  * An origin is committed together with its first checkpoint: who reads a checkpoint first, and these afterwards, knows whose it is.
  */
 export async function readAuthorities(
   db: { query: Pool["query"] },
   { definition, hash }: { definition: Definition; hash: string },
-  known: readonly ReadAuthority[] = [{ ...firstAuthority(definition), opened: null }],
+  known: readonly ReadAuthority[] = [authorityOfDefinition(definition)],
 ): Promise<readonly ReadAuthority[]> {
   const rows = await selectOrigins(db, known.at(-1)?.from ?? 0);
   if (rows.length === 0) return known;
@@ -44,4 +49,15 @@ export async function readAuthorities(
     authorities.push({ ...made, opened: { statement: sha256, root: decision.root } });
   }
   return authorities;
+}
+
+/**
+ * Throws LogBroken unless an authority begins where the log has it: the entry before its first checkpoint is about the very decision that two
+ * trustees signed, upon the tree that they named. `body`: that entry, as it was hashed into the tree. `before`: the root of all entries before it.
+ */
+export function requireOpened({ from, opened }: ReadAuthority, body: Uint8Array, before: Uint8Array): void {
+  if (opened === null) return;
+  const { statement } = JSON.parse(Buffer.from(body).toString("utf8")) as { statement?: string };
+  if (statement !== opened.statement || Buffer.from(before).toString("base64") !== opened.root)
+    throw new LogBroken(`entry ${from - 1}: two trustees opened an origin there for another log`);
 }

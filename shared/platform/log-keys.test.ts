@@ -1,85 +1,57 @@
-import type { Pool } from "pg";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Harness, startHarness } from "../../test/harness.ts";
-import { openWrittenLog, speakers, type Written, type WrittenLog } from "../../test/written-log.ts";
-import { newSampleKey, type Sample, sampleDefinition } from "../definition/sample.ts";
+import { describe, expect, it } from "vitest";
+import { readLog } from "../../test/read-log.ts";
+import type { Written } from "../../test/written-log.ts";
+import { newSampleKey, sampleDefinition } from "../definition/sample.ts";
 import type { KeyStatement } from "../statement/types.ts";
-import { createHeardLog } from "./log-fixture.ts";
-import { createLogReader, LogBroken, type ReadEntry } from "./log-reader.ts";
-import { openPool } from "./postgres.ts";
+import { LogBroken, type ReadEntry } from "./log-reader.ts";
 
 /** The keys of the log as of each of its entries, whoever reads it from the start or from anywhere. */
 
-let sample: Sample;
-let harness: Harness;
-let pool: Pool;
-let log: WrittenLog;
-let say: ReturnType<typeof speakers>;
+const at = readLog(() => sampleDefinition({ backups: ["AT"] }));
 
-beforeEach(async () => {
-  sample = sampleDefinition({ backups: ["AT"] });
-  harness = await startHarness({ sample });
-  pool = openPool({ url: harness.databaseUrl("tabulate"), service: "tabulate", log: createHeardLog().log });
-  log = await openWrittenLog(harness.databaseUrl("ledger"), sample);
-  say = speakers(sample);
-});
-afterEach(async () => {
-  await log.close();
-  await pool.end();
-  await harness.close();
-});
-
-const readerOf = (more: { pool?: Pool } = {}) =>
-  createLogReader({
-    pool,
-    definitionHash: sample.hash,
-    vaultPrivateKey: sample.vault.privateKey,
-    definition: sample.definition,
-    ...more,
-  });
 /** Everything from `from` on, by a reader that starts there. */
 async function read(from = 0): Promise<ReadEntry[]> {
-  const reader = readerOf();
+  const reader = at.readerOf();
   await reader.startAt(from);
   const entries: ReadEntry[] = [];
-  for await (const entry of reader.read(from, log.size())) entries.push(entry);
+  for await (const entry of reader.read(from, at.log.size())) entries.push(entry);
   return entries;
 }
 
-const publicKeyOf = (id: string) => sample.keys.get(id)?.jwk.x ?? newSampleKey(sample, id).jwk.x;
+const publicKeyOf = (id: string) => at.sample.keys.get(id)?.jwk.x ?? newSampleKey(at.sample, id).jwk.x;
 const enrol = (id: string, ...by: string[]) => {
   const key = { id, publicKey: publicKeyOf(id), state: "AT", official: "Clara" };
-  const statement: KeyStatement = { type: "key", ...say.common("EU", "trustee-1"), change: "enrol", key };
-  return say.signed(statement, ...by, id);
+  const statement: KeyStatement = { type: "key", ...at.say.common("EU", "trustee-1"), change: "enrol", key };
+  return at.say.signed(statement, ...by, id);
 };
 const rotate = (replaces: string, id: string) => {
   const key = { id, publicKey: publicKeyOf(id) };
-  const statement: KeyStatement = { type: "key", ...say.common("AT", replaces), change: "rotate", replaces, key };
-  return say.signed(statement, replaces, id);
+  const statement: KeyStatement = { type: "key", ...at.say.common("AT", replaces), change: "rotate", replaces, key };
+  return at.say.signed(statement, replaces, id);
 };
 const revoke = (revokes: string) => {
-  const common = say.common("AT", "AT-backup");
+  const common = at.say.common("AT", "AT-backup");
   const since = "2024-06-09T21:30:00Z";
   const statement: KeyStatement = { type: "key", ...common, change: "revoke", revokes, since, reason: "lost" };
-  return say.signed(statement, "AT-backup");
+  return at.say.signed(statement, "AT-backup");
 };
 /** A closure: nothing else is asked of whoever signs it. */
 const closedBy = (...kids: [string, ...string[]]) => {
-  const common = say.common(kids[0].startsWith("LU") ? "LU" : "AT", kids[0]);
-  return say.signed({ type: "polls", ...common, polls: "closed" }, ...kids);
+  const common = at.say.common(kids[0].startsWith("LU") ? "LU" : "AT", kids[0]);
+  return at.say.signed({ type: "polls", ...common, polls: "closed" }, ...kids);
 };
 const quarantined = (written: Written): Written => ({ ...written, verdict: "quarantined" });
 
 describe("the keys of the log", () => {
   it("are those of each entry's own place, from wherever it is read", async () => {
-    await log.append(
+    await at.log.append(
       closedBy("AT-1"),
       enrol("AT-9", "trustee-1", "trustee-2"),
       closedBy("AT-9"),
       rotate("AT-1", "AT-11"),
     );
-    await log.append(quarantined(closedBy("AT-1")), closedBy("AT-11"), revoke("AT-9"));
-    await log.append(
+    await at.log.append(quarantined(closedBy("AT-1")), closedBy("AT-11"), revoke("AT-9"));
+    await at.log.append(
       quarantined(closedBy("AT-9")),
       rotate("AT-11", "AT-12"),
       closedBy("AT-12"),
@@ -135,7 +107,7 @@ describe("the keys of the log", () => {
     ],
     ["a tally of one official where two must sign", () => [closedBy("LU-1")], "its keys may not say this"],
   ])("an accepted statement is not read on: %s", async (_, batch, why) => {
-    await log.append(...batch());
+    await at.log.append(...batch());
     await expect(read()).rejects.toThrow(LogBroken);
     await expect(read()).rejects.toThrow(why);
   });
@@ -144,9 +116,9 @@ describe("the keys of the log", () => {
     return closedBy(id);
   };
   const secondKey = (id: string) => {
-    sample.keys.delete(id);
+    at.sample.keys.delete(id);
     const other = sampleDefinition({ seed: "other" }).keys.get("AT-1");
-    if (other !== undefined) sample.keys.set(id, { ...other, id });
+    if (other !== undefined) at.sample.keys.set(id, { ...other, id });
     return enrol(id, "trustee-1", "trustee-2");
   };
 
@@ -158,20 +130,20 @@ describe("the keys of the log", () => {
       `update ledger.entry e set body = o.body, leaf = o.leaf from ledger.entry o where e.index = 2 and o.index = 4`,
     ],
   ])("are not taken from %s", async (_, sql) => {
-    await log.append(closedBy("AT-1"), enrol("AT-9", "trustee-1", "trustee-2"));
-    await log.append(closedBy("AT-9"), rotate("AT-1", "AT-11"), revoke("AT-2"));
-    await harness.query("alter table ledger.entry disable trigger only_grows");
-    await harness.query(sql);
+    await at.log.append(closedBy("AT-1"), enrol("AT-9", "trustee-1", "trustee-2"));
+    await at.log.append(closedBy("AT-9"), rotate("AT-1", "AT-11"), revoke("AT-2"));
+    await at.harness.query("alter table ledger.entry disable trigger only_grows");
+    await at.harness.query(sql);
     await expect(read()).rejects.toThrow(LogBroken);
-    await expect(read(log.size())).rejects.toThrow(LogBroken);
+    await expect(read(at.log.size())).rejects.toThrow(LogBroken);
   });
 
   it("are found again at once, however many entries lie between", async () => {
-    for (let n = 0; n < 20; n++) await log.append(...Array.from({ length: 30 }, () => say.tally("AT-1")));
-    await log.append(rotate("AT-1", "AT-11"));
-    for (let n = 12; n < 40; n++) await log.append(rotate(`AT-${n - 1}`, `AT-${n}`), closedBy(`AT-${n}`));
-    const at = log.size();
-    await log.append(closedBy("AT-39"), quarantined(closedBy("AT-38")));
-    expect((await read(at)).map(({ signers }) => signers)).toEqual([["AT-39"], ["AT-38"]]);
+    for (let n = 0; n < 20; n++) await at.log.append(...Array.from({ length: 30 }, () => at.say.tally("AT-1")));
+    await at.log.append(rotate("AT-1", "AT-11"));
+    for (let n = 12; n < 40; n++) await at.log.append(rotate(`AT-${n - 1}`, `AT-${n}`), closedBy(`AT-${n}`));
+    const middle = at.log.size();
+    await at.log.append(closedBy("AT-39"), quarantined(closedBy("AT-38")));
+    expect((await read(middle)).map(({ signers }) => signers)).toEqual([["AT-39"], ["AT-38"]]);
   });
 });

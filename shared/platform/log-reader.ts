@@ -4,7 +4,7 @@ import type { Definition } from "../definition/schema.ts";
 import { authorityOf, isOriginDecision } from "../ledger/authority.ts";
 import { readCheckpoint } from "../ledger/checkpoint.ts";
 import { appendLeaf, createFrontier, type Frontier, frontierRoot, frontierSize, leafHash } from "../ledger/merkle.ts";
-import { type ReadAuthority, readAuthorities } from "./log-authorities.ts";
+import { type ReadAuthority, readAuthorities, requireOpened } from "./log-authorities.ts";
 import {
   type Authority,
   createAuthority,
@@ -175,18 +175,15 @@ function leafOf({ index, body, leaf }: Pick<EntryRow, "index" | "body" | "leaf">
   return hash;
 }
 
-/** True if an origin is opened in this entry: by the very decision that two trustees signed, upon the tree that they named. */
+/** True if an origin is opened in this entry. Throws LogBroken if it was opened for another log. */
 function requireOrigin(
   authorities: readonly ReadAuthority[] | undefined,
   before: Frontier,
   { index, body }: Pick<EntryRow, "index" | "body">,
 ): boolean {
-  const opened = authorities?.find(({ from }) => from === index + 1)?.opened ?? null;
-  if (opened === null) return false;
-  const { statement } = JSON.parse(Buffer.from(body).toString("utf8")) as { statement?: string };
-  const root = Buffer.from(frontierRoot(before)).toString("base64");
-  if (statement !== opened.statement || root !== opened.root)
-    throw new LogBroken(`entry ${index}: two trustees opened an origin there for another log`);
+  const authority = authorities?.find(({ from }) => from === index + 1);
+  if (authority === undefined || authority.opened === null) return false;
+  requireOpened(authority, body, frontierRoot(before));
   return true;
 }
 
