@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { readSigner, signStatement, writeStatement } from "../services/office/sign.ts";
 import type { Definition } from "../shared/definition/schema.ts";
+import { readSigner, signStatement, writeStatement } from "../shared/platform/sign.ts";
 import type { Tally } from "../shared/statement/types.ts";
 
 const HELP = `Signs the bodies that a load test sends, so that signing is not what is measured.

@@ -117,6 +117,7 @@ describe("the house", () => {
         "shared/recount/count.ts",
         "shared/results/fold.ts",
         "services/ledger/main.ts",
+        "services/trustee/main.ts",
         "services/watch/app.ts",
         "infra/stack/night.ts",
         "loadtest/prepare.ts",

@@ -1,11 +1,8 @@
-import { execFile } from "node:child_process";
-import { constants } from "node:fs";
-import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { promisify } from "node:util";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, type TestContext } from "vitest";
-import { cacheFolder, isRoot, withLock } from "../infra/stack/cache.ts";
+import { isRoot } from "../infra/stack/cache.ts";
+import { INSTALL_MS, installedBy, isExecutable } from "./debian.ts";
 
 /**
  * A real browser for tests: headless Chromium, as it is installed, through playwright-core.
@@ -29,7 +26,6 @@ export interface OpenOptions extends BrowserContextOptions {
 /** As they are called in the distributions. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const FOLDERS = ["/usr/bin", ...(process.env.PATH ?? "").split(delimiter)];
-const INSTALL_MS = 300_000;
 
 /** Chromium starts in half a second; installing it takes minutes. `args`: more for its command line. */
 export function useBrowser({ args = [] }: { args?: string[] } = {}): TestBrowser {
@@ -97,42 +93,11 @@ async function findChromium(): Promise<{ path: string } | { missing: string }> {
   }
   const installed = await firstInstalled();
   if (installed !== undefined) return { path: installed };
-  if (!isRoot() || !(await isExecutable("/usr/bin/apt-get")))
-    return { missing: "there is no Chromium; install it, or name one in CHROMIUM" };
-  // Several test files may find none at once, and dpkg takes one at a time.
-  return withLock(join(await cacheFolder(), "chromium.lock"), async () => {
-    const meanwhile = await firstInstalled();
-    if (meanwhile !== undefined) return { path: meanwhile };
-    const failure = await install();
-    const path = await firstInstalled();
-    return path === undefined ? { missing: `apt-get has installed no Chromium: ${failure}` } : { path };
-  });
+  return installedBy("chromium", firstInstalled, "there is no Chromium; install it, or name one in CHROMIUM");
 }
 
 async function firstInstalled(): Promise<string | undefined> {
   for (const name of NAMES)
     for (const folder of FOLDERS) if (await isExecutable(join(folder, name))) return join(folder, name);
   return undefined;
-}
-
-const isExecutable = (path: string) =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false, // not there, or not for us
-  );
-
-/** Answers why it failed, or an empty line. */
-async function install(): Promise<string> {
-  const aptGet = (...args: string[]) =>
-    promisify(execFile)("apt-get", args, {
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      timeout: INSTALL_MS,
-    });
-  try {
-    await aptGet("update");
-    await aptGet("install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "chromium");
-    return "";
-  } catch (error) {
-    return String(error).split("\n")[0] ?? "";
-  }
 }

@@ -5,6 +5,7 @@ import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../shar
 import type { Release } from "../shared/formats/release.ts";
 import { systemClock } from "../shared/platform/clock.ts";
 import { openAnswer, openCandidate } from "../shared/platform/release-seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import type { Statement } from "../shared/statement/types.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
@@ -57,11 +58,11 @@ describe("both counts, as processes", () => {
         where 2 = (select count(*) from release.key_share s where s.number = c.number and s.size = c.size)
         order by number::int`,
     );
-    const { privateKey } = harness.sample.vault;
+    const vault = vaultOf(harness.sample);
     return rows.map((row) => {
       const id = { number: Number(row.number), size: Number(row.size) };
-      expect(openAnswer(privateKey, id, row.answer).agrees).toBe(true);
-      const { release } = openCandidate(privateKey, id, row.sealed);
+      expect(openAnswer(vault, id, row.answer).agrees).toBe(true);
+      const { release } = openCandidate(vault, id, row.sealed);
       return { text: release, release: JSON.parse(release) as Release };
     });
   };

@@ -6,6 +6,7 @@ import { sampleDefinition } from "../shared/definition/sample.ts";
 import { commitJudgement, type Entry, type Judgement } from "../shared/ledger/entry.ts";
 import { joinShares, keyShare } from "../shared/platform/release-seal.ts";
 import { createDataKey, open, SealBroken } from "../shared/platform/seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { drive, recountHere, tabulateHere, takeIn } from "./vault.ts";
 import { closures, liedLift, openScenario, type Scenario, sharesOf } from "./vault-scenario.ts";
@@ -96,9 +97,8 @@ describe("the data keys of statements", () => {
       const { log, say, world } = scenario;
       await log.append(say.tally("AT-1"), ...closures(say));
       await released(scenario, 1);
-      const { privateKey } = world.sample.vault;
       const { rows } = await scenario.query<{ size: number }>("select size from release.key_share limit 1");
-      const release = COUNTS.map((by) => keyShare(privateKey, by, { number: 1, size: rows[0]!.size }));
+      const release = COUNTS.map((by) => keyShare(vaultOf(world.sample), by, { number: 1, size: rows[0]!.size }));
       const [{ id, entry, sealed }] = (await statements(scenario)) as [Awaited<ReturnType<typeof statements>>[0]];
       for (const by of COUNTS) {
         const share = (await given(scenario, by)).get(id)!;
@@ -167,14 +167,14 @@ describe("the data keys of statements", () => {
     await inScenario(async (scenario) => {
       const { log, say, world, pools, query } = scenario;
       await log.append(say.tally("AT-1"), ...closures(say));
-      await query(`revoke insert on release.data_key_share from scrutin_${by}`);
+      await query(`revoke execute on function release.give_data_key_shares from scrutin_${by}`);
       const taken = new Set<string>();
       const shares = async () => (await sharesOf(scenario, by)).length === 1;
       await drive(world, () => scenario, shares, taken);
       for (let n = 0; n < 3; n++) await scenario.turn();
       expect(scenario[by].status().working).toBe(false);
       expect((await given(scenario, by)).size).toBe(0);
-      await query(`grant insert on release.data_key_share to scrutin_${by}`);
+      await query(`grant execute on function release.give_data_key_shares to scrutin_${by}`);
       const again = by === "tabulate" ? tabulateHere(world, pools.tabulate) : recountHere(world, pools.recount);
       // By the gate of the release's share, which the first release asks of the clocks: not while one of them says no.
       world.clocks = { nats: null };

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,14 +6,14 @@ import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
 import type pg from "pg";
 import { afterAll } from "vitest";
-import { type Database, openDatabase, type Role, withClient } from "../infra/stack/database.ts";
+import { type Database, openDatabase, type Role, withClient, withoutPassword } from "../infra/stack/database.ts";
 import { startNats } from "../infra/stack/nats.ts";
 import { findNatsServer, type NatsServer } from "../infra/stack/nats-server.ts";
 import { type Postgres, removePostgres, startPostgres } from "../infra/stack/postgres.ts";
 import { type Child, supervise } from "../infra/stack/processes.ts";
 import { makeNatsUsers, type ServiceName } from "../infra/stack/secrets.ts";
 import { type Sample, sampleDefinition } from "../shared/definition/sample.ts";
-import { createStreams } from "../shared/platform/nats.ts";
+import { createStreams, inboxOf } from "../shared/platform/nats.ts";
 
 /**
  * Real servers for tests.
@@ -25,6 +26,7 @@ import { createStreams } from "../shared/platform/nats.ts";
  *   const nc = await harness.nats("stack")                   // a connection as a service, or as "stack", which may do all
  *   harness.env("ledger", { … })                             // the whole environment of a service
  *   const ledger = await harness.start("ledger", { … })      // services/ledger/main.ts as a process: url, kill(), stop(), …
+ *   const back = await harness.away("NATS"); await back()    // kill -9 of a server; and up again on its port, with what it had stored
  *   harness.say                                              // for infra functions that want one; lines are kept in `said`
  *   await harness.close()                                    // in afterAll; fails if a connection to the database leaks
  *
@@ -36,6 +38,8 @@ export interface Harness {
   sample: Sample;
   /** Of this harness alone; removed by `close()`. Logs of processes are in `logs/<name>.log`. */
   folder: string;
+  /** Of the Postgres that all harnesses of a file share: the cluster is `data`, the log `postgres.log`. */
+  postgresFolder: string;
   adminUrl: string;
   natsUrl: string;
   said: string[];
@@ -46,16 +50,19 @@ export interface Harness {
   nats(user: ServiceName | "stack"): Promise<NatsConnection>;
   env(service: ServiceName, more?: Readonly<Record<string, string>>): Record<string, string>;
   start(service: ServiceName, more?: Readonly<Record<string, string>>, name?: string): Promise<Child>;
+  away(server: "Postgres" | "NATS"): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 /** A connection that is being closed is still seen for a moment. */
 const LEAK_MS = 5_000;
+const AGAIN_MS = 20_000;
 const LOOK_MS = 20;
 
 interface Servers {
   folder: string;
+  postgresEnv: Readonly<Record<string, string>>;
   postgres: Postgres;
   template: Database;
   binary: NatsServer;
@@ -78,14 +85,14 @@ afterAll(async () => {
   if (left.length > 0) throw new Error(`${left.length} harnesses were not closed by their test`);
 });
 
-async function startServers(): Promise<Servers> {
+async function startServers(postgresEnv: Readonly<Record<string, string>> = {}): Promise<Servers> {
   const folder = await freshFolder();
   const quiet = () => undefined;
   const [postgres, binary] = await Promise.all([
-    startPostgres({ folder: join(folder, "postgres"), say: quiet }),
+    startPostgres({ folder: join(folder, "postgres"), say: quiet, env: postgresEnv }),
     findNatsServer({ say: quiet }),
   ]);
-  return { folder, postgres, binary, template: await openDatabase(postgres.url) };
+  return { folder, postgresEnv, postgres, binary, template: await openDatabase(postgres.url) };
 }
 
 /** Postgres may run as a user of its own, who must be able to enter. */
@@ -95,10 +102,15 @@ async function freshFolder(): Promise<string> {
   return folder;
 }
 
-/** Starts a world: see the top of this file. `sample` defaults to `sampleDefinition()`. */
-export async function startHarness(options: { sample?: Sample } = {}): Promise<Harness> {
-  servers ??= startServers();
-  const { postgres, template, binary } = await servers;
+/**
+ * Starts a world: see the top of this file. `sample` defaults to `sampleDefinition()`; `postgresEnv` is heard by the file's first
+ * harness, which starts the server.
+ */
+export async function startHarness(
+  options: { sample?: Sample; postgresEnv?: Readonly<Record<string, string>> } = {},
+): Promise<Harness> {
+  servers ??= startServers(options.postgresEnv);
+  const { folder: serverFolder, postgres, template, binary } = await servers;
   const sample = options.sample ?? sampleDefinition();
   const folder = await freshFolder();
   const name = `${template.name}_${++clones}`;
@@ -108,7 +120,9 @@ export async function startHarness(options: { sample?: Sample } = {}): Promise<H
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
   const users = await makeNatsUsers(folder);
-  const nats = await startNats({ folder: join(folder, "nats"), binary, users, say });
+  const upNats = (port?: number) =>
+    startNats({ folder: join(folder, "nats"), binary, users, say, ...(port !== undefined && { port }) });
+  let nats = await upNats();
   const nkeyFile = (user: ServiceName | "stack") => users.find((u) => u.name === user)?.file ?? "";
   const files = await writeFiles(folder, sample);
   const connections: NatsConnection[] = [];
@@ -118,6 +132,7 @@ export async function startHarness(options: { sample?: Sample } = {}): Promise<H
   const harness: Harness = {
     sample,
     folder,
+    postgresFolder: join(serverFolder, "postgres"),
     adminUrl,
     natsUrl: nats.url,
     said,
@@ -127,16 +142,28 @@ export async function startHarness(options: { sample?: Sample } = {}): Promise<H
     query: (sql, values) => withClient(adminUrl, async (client) => (await client.query(sql, values)).rows),
     async nats(user) {
       const authenticator = nkeyAuthenticator(await readFile(nkeyFile(user)));
-      const nc = await connect({ servers: nats.url, authenticator, name: `test-${user}` });
+      const nc = await connect({ servers: nats.url, authenticator, name: `test-${user}`, inboxPrefix: inboxOf(user) });
       connections.push(nc);
       return nc;
     },
-    env: (service, more = {}) => ({ ...envOf(harness, service, files), ...more }),
+    env: (service, more = {}) => passwordInFile(folder, { ...envOf(harness, service, files), ...more }),
     async start(service, more, as = service) {
       const script = join(PROJECT, "services", service, "main.ts");
       const child = await supervise({ name: as, script, env: harness.env(service, more), folder, say, restart: true });
       children.push(child);
       return child;
+    },
+    async away(server) {
+      const running = await servers;
+      if (running === undefined) throw new Error("the servers have ended");
+      const down = server === "NATS" ? nats : running.postgres;
+      process.kill(down.pid, "SIGKILL");
+      await down.ended;
+      await down.stop();
+      return async () => {
+        if (server === "NATS") nats = await upNats(down.port);
+        else running.postgres = await postgresAgain(running, down.port);
+      };
     },
     async close() {
       if (!open.delete(harness)) return;
@@ -153,6 +180,18 @@ export async function startHarness(options: { sample?: Sample } = {}): Promise<H
   const admin = await harness.nats("stack");
   await createStreams(admin);
   return harness;
+}
+
+/** What a killed server's children hold is theirs for another moment. */
+async function postgresAgain({ folder, postgresEnv: env }: Servers, port: number): Promise<Postgres> {
+  for (const end = performance.now() + AGAIN_MS; ; ) {
+    try {
+      return await startPostgres({ folder: join(folder, "postgres"), say: () => undefined, env, port });
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
 }
 
 function inDatabase(url: string, name: string): string {
@@ -214,4 +253,14 @@ function envOf(harness: Harness, service: ServiceName, files: Files): Record<str
     ...(service === "ingest" ? {} : { DATABASE_URL: harness.databaseUrl(service) }),
     ...(ownsKey ? { SCRUTIN_KEY_FILE: files[service], SCRUTIN_VAULT_KEY_FILE: files.vault } : {}),
   };
+}
+
+/** A service takes a password from a file only. */
+function passwordInFile(folder: string, env: Record<string, string>): Record<string, string> {
+  if (env.DATABASE_URL === undefined) return env;
+  const { url, password } = withoutPassword(env.DATABASE_URL);
+  if (password === "") return env;
+  const file = join(folder, `${new URL(url).username}.password`);
+  writeFileSync(file, password, { mode: 0o600 });
+  return { ...env, DATABASE_URL: url, SCRUTIN_DATABASE_PASSWORD_FILE: file };
 }

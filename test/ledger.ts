@@ -15,11 +15,12 @@ import { createWriter, type Writer } from "../services/ledger/writer.ts";
 import type { Sample } from "../shared/definition/sample.ts";
 import type { ClockReadings } from "../shared/embargo/gate.ts";
 import { systemClock } from "../shared/platform/clock.ts";
-import { readClocks } from "../shared/platform/clock-readings.ts";
+import { createClockWatch, readClocks } from "../shared/platform/clock-readings.ts";
 import { incidentsOf } from "../shared/platform/incidents.ts";
 import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import { createDataKey, createKeyring, type DataKey, open, seal } from "../shared/platform/seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { importVerifyKey, type VerifyKey } from "../shared/statement/ed25519.ts";
 import type { Harness } from "./harness.ts";
 
@@ -49,6 +50,8 @@ export interface LedgerOptions {
   kid?: string;
   /** Given at the start. */
   origin?: GivenOrigin;
+  /** It works with the recovery key. */
+  recovering?: Sequencer["recovering"];
 }
 
 /** Resolves when `probe` is true; rejects when it is not within `limit_ms`. */
@@ -85,7 +88,8 @@ export function buildSequencer(harness: Harness, nc: NatsConnection, options: Le
   const log = pino({ level: "info" }, sink);
   const url = options.databaseUrl ?? harness.databaseUrl("ledger");
   const pool = openPool({ url: harness.databaseUrl("ledger"), service: "ledger", log });
-  const keyring = createKeyring({ definition: hash, vaultPrivateKey: sample.vault.privateKey });
+  const { privateKey: vaultPrivateKey, recipient } = vaultOf(sample, options.recovering ? "recovery" : "vault");
+  const keyring = createKeyring({ definition: hash, vaultPrivateKey, recipient });
   const key = ownKeyOf(sample, options.kid);
   const keys = createLiveKeys({ pool, definition, hash, keyring });
   const opener = { signers: keys.book, keyring };
@@ -96,13 +100,14 @@ export function buildSequencer(harness: Harness, nc: NatsConnection, options: Le
   const seq: Sequencer = {
     identity: { register, bytes, signatures, key, keyring },
     origin: options.origin,
+    recovering: options.recovering,
     opener,
     keys,
     receipts,
     nc,
     pool,
     now: options.now ?? systemClock,
-    readClocks: options.readClocks ?? (() => readClocks({ pool, nc })),
+    clocks: createClockWatch(options.readClocks ?? (() => readClocks({ pool, nc }))),
     raise,
     cosigner: createCosigner({ witnesses, db: pool, raise, logger: log, cosigned: () => undefined, timing }),
     metrics: ledgerMetrics(createMetrics("ledger")),

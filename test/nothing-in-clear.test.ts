@@ -1,10 +1,14 @@
+import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleCommon, sampleTally, signSample } from "../shared/definition/sample.ts";
 import { unwrapDataKey } from "../shared/platform/seal.ts";
+import type { Statement } from "../shared/statement/types.ts";
+import { createSayings, post } from "./embargo.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
+import { foundIn, packed, rowBytes, type Sought, textTraces as text, traces } from "./sentinel.ts";
 
 /**
  * The gate is a key: before the lift nothing that travels or lies anywhere holds a figure, a verdict, or a bare signature, with
@@ -12,30 +16,6 @@ import { eventually } from "./ledger.ts";
  */
 
 const ELECTORS = 907_654_321;
-
-/** What would give bytes away: as they are, in hex, and in base64 wherever it begins within three bytes. */
-function traces(bytes: Uint8Array): Buffer[] {
-  const raw = Buffer.from(bytes);
-  const coded = [0, 1, 2].flatMap((shift) => {
-    const whole = raw.subarray(shift, raw.length - ((raw.length - shift) % 3));
-    return [whole.toString("base64"), whole.toString("base64url")];
-  });
-  return [raw, ...[raw.toString("hex"), ...coded].map((text) => Buffer.from(text, "latin1"))];
-}
-
-/** Figures one after the other as a count may keep them: 32 bits each, or seven bits a byte. */
-function packed(figures: number[]): Buffer[] {
-  const [little, big] = [Buffer.alloc(4 * figures.length), Buffer.alloc(4 * figures.length)];
-  const sevens: number[] = [];
-  for (const [n, figure] of figures.entries()) {
-    little.writeUInt32LE(figure, 4 * n);
-    big.writeUInt32BE(figure, 4 * n);
-    let rest = figure;
-    for (; rest > 0x7f; rest >>>= 7) sevens.push((rest & 0x7f) | 0x80);
-    sevens.push(rest);
-  }
-  return [little, big, Buffer.from(sevens)].flatMap(traces);
-}
 
 /** The data key of the log's one statement, as only the vault can unwrap it. */
 async function dataKeyOf({ sample, query }: Harness): Promise<Uint8Array> {
@@ -48,10 +28,23 @@ async function dataKeyOf({ sample, query }: Harness): Promise<Uint8Array> {
 
 describe("before the lift", () => {
   let harness: Harness;
-  let secrets: [name: string, traces: Buffer[]][];
+  let secrets: Sought;
+  let ingestUrl = "";
+  let sha256 = "";
   const seen: Buffer[] = [];
-  const found = (place: Uint8Array) =>
-    secrets.filter(([, all]) => all.some((trace) => Buffer.from(place).includes(trace))).map(([name]) => name);
+  const found = (place: Uint8Array) => foundIn(place, secrets);
+  /** Files of a folder that hold any of it; how many were read. */
+  const foundInFiles = async (folder: string, only: (path: string) => boolean = () => true) => {
+    const files = await readdir(folder, { recursive: true, withFileTypes: true });
+    const leaks: string[] = [];
+    let looked = 0;
+    for (const path of files.filter((each) => each.isFile()).map((each) => join(each.parentPath, each.name))) {
+      if (!only(path)) continue;
+      for (const what of found(await readFile(path))) leaks.push(`${path}: ${what}`);
+      looked++;
+    }
+    return { leaks, looked };
+  };
 
   beforeAll(async () => {
     harness = await startHarness();
@@ -67,8 +60,10 @@ describe("before the lift", () => {
     const { sample } = harness;
     const tallies = [sampleTally("AT-1", { electors: ELECTORS })];
     const jws = signSample(sample, { type: "tally", ...sampleCommon(sample, "AT", 1), tallies }, "AT-1");
-    const post = { method: "POST", headers: { "content-type": "application/jose" }, body: Buffer.from(jws) };
-    const response = await fetch(`${ingest.url}/v1/statements`, post);
+    ingestUrl = ingest.url;
+    sha256 = createHash("sha256").update(jws).digest("hex");
+    const request = { method: "POST", headers: { "content-type": "application/jose" }, body: Buffer.from(jws) };
+    const response = await fetch(`${ingest.url}/v1/statements`, request);
     const { receipt, verdict } = (await response.json()) as { receipt: string; verdict: string };
     expect([response.status, verdict]).toEqual([201, "accepted"]);
     await Promise.all([harness.start("tabulate", { SCRUTIN_INGEST_URL: ingest.url }), harness.start("recount")]);
@@ -77,12 +72,11 @@ describe("before the lift", () => {
 
     const [head = "", payload = "", signature = ""] = Buffer.from(jws).toString("latin1").split(".");
     const raw = (text: string) => Buffer.from(text, "base64url");
-    const text = (value: string) => traces(Buffer.from(value, "latin1"));
     secrets = [
       ["the statement's envelope", text(`${head}.${payload}`)],
       ["the statement's payload", traces(raw(payload))],
       ["the office's signature", traces(raw(signature))],
-      ["a figure", text(String(ELECTORS))],
+      ["a figure", [...text(String(ELECTORS)), ...packed([ELECTORS])]],
       ["the figures", text(JSON.stringify(tallies[0]?.votes).slice(1, -1))],
       ["the figures as a count keeps them", packed([ELECTORS, 231, 4, 7])],
       ["a verdict", text('"verdict":"accepted"')],
@@ -120,9 +114,7 @@ describe("before the lift", () => {
     for (const { name } of tables) {
       const rows = await harness.query<{ row: string }>(`select t::text as row from ${name} t`);
       if (rows.length > 0) filled.push(name);
-      // Bytes as hex; quotes within quotes doubled.
-      for (const { row } of rows)
-        for (const what of found(Buffer.from(row.replaceAll('""', '"'), "latin1"))) leaks.push(`${name}: ${what}`);
+      for (const { row } of rows) for (const what of found(rowBytes(row))) leaks.push(`${name}: ${what}`);
     }
     for (const name of [
       "ledger.entry",
@@ -138,15 +130,49 @@ describe("before the lift", () => {
   });
 
   it("no file of the bus and no log holds any of it", async () => {
-    const files = await readdir(harness.folder, { recursive: true, withFileTypes: true });
-    const leaks: string[] = [];
-    let looked = 0;
-    for (const file of files.filter((each) => each.isFile())) {
-      const path = join(file.parentPath, file.name);
-      for (const what of found(await readFile(path))) leaks.push(`${path}: ${what}`);
-      looked++;
-    }
+    const { leaks, looked } = await foundInFiles(harness.folder);
     expect(looked).toBeGreaterThan(5);
     expect(leaks).toEqual([]);
+  });
+
+  it("no file of the database, its log of changes or its log of events holds any of it", async () => {
+    const { query, postgresFolder } = harness;
+    // Everything that is in memory is written.
+    await query("checkpoint");
+    const [row] = await query<{ data: string; oid: number }>(
+      "select current_setting('data_directory') as data, oid from pg_database where datname = current_database()",
+    );
+    const data = row?.data ?? "";
+    // Of the databases of this server only this one; the log of changes is of all.
+    const ours = (path: string) => !path.includes("/base/") || path.includes(`/base/${row?.oid}/`);
+    const { leaks, looked } = await foundInFiles(data, ours);
+    expect(looked).toBeGreaterThan(200);
+    expect(leaks).toEqual([]);
+    expect(found(await readFile(join(postgresFolder, "postgres.log")))).toEqual([]);
+    // And would be found if it did.
+    await query(`create table public.planted as select ${ELECTORS}::bigint as figure`);
+    await query("checkpoint");
+    const planted = await foundInFiles(join(data, "base", String(row?.oid)));
+    expect(planted.leaks.map((leak) => leak.replace(/^.*: /, ""))).toEqual(["a figure"]);
+    await query("drop table public.planted");
+  });
+
+  it("and the same search finds it in what is given after the lift", async () => {
+    const say = createSayings(harness);
+    const closed = async (state: string, ...kids: string[]) => {
+      const closure: Statement = { type: "polls", ...say.common(state), polls: "closed" };
+      expect(await post(harness, ingestUrl, closure, ...kids)).toMatchObject({ verdict: "accepted" });
+    };
+    await closed("LU", "LU-1", "LU-2");
+    await closed("AT", "AT-1"); // the key's second statement, after the tally
+    const { url } = await harness.start("release");
+    const given = async (path: string) => {
+      const response = await fetch(`${url}${path}`);
+      return response.ok ? found(new Uint8Array(await response.arrayBuffer())) : [];
+    };
+    await eventually(async () => (await given("/v1/releases/1")).includes("a figure"));
+    await eventually(async () => (await given(`/statements/${sha256}`)).includes("the statement's payload"));
+    const statement = await given(`/statements/${sha256}`);
+    expect(statement).toEqual(expect.arrayContaining(["the statement's envelope", "the office's signature"]));
   });
 });

@@ -16,6 +16,7 @@ import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import { dataKeyShare } from "../shared/platform/release-seal.ts";
 import { unwrapDataKey } from "../shared/platform/seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import type { Harness } from "./harness.ts";
 import { cloneDatabase } from "./vault.ts";
 import { openWrittenLog, speakers, type Written, type WrittenLog } from "./written-log.ts";
@@ -161,7 +162,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
           const key = await unwrapDataKey({ definition: hash, id, wrapped, vaultPrivateKey: vault.privateKey });
           await query(
             "insert into release.data_key_share (id, given_by, share) values ($1, $2, $3) on conflict do nothing",
-            [raw, count, change(dataKeyShare(vault.privateKey, count, id, key))],
+            [raw, count, change(dataKeyShare(vaultOf(sample), count, id, key))],
           );
         }
     },

@@ -3,6 +3,7 @@ import type { Sample } from "../shared/definition/sample.ts";
 import type { Release, ReleaseHeader } from "../shared/formats/release.ts";
 import type { OpenedEntry } from "../shared/ledger/entry.ts";
 import { openAnswer, openCandidate } from "../shared/platform/release-seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { count, startCount } from "../shared/recount/count.ts";
 import { recountRelease } from "../shared/recount/document.ts";
 import { applyEntry, createTabulation } from "../shared/results/fold.ts";
@@ -73,10 +74,10 @@ export async function candidatesOf(
     `select number, size, c.sealed, a.sealed as answer
        from tabulate.candidate c left join recount.answer a using (number, size) order by number, size`,
   );
-  const { privateKey } = scenario.world.sample.vault;
+  const vault = vaultOf(scenario.world.sample);
   return rows.map(({ number, size, sealed, answer }) => {
-    const text = openCandidate(privateKey, { number, size }, sealed).release;
-    const agrees = answer === null ? null : openAnswer(privateKey, { number, size }, answer).agrees;
+    const text = openCandidate(vault, { number, size }, sealed).release;
+    const agrees = answer === null ? null : openAnswer(vault, { number, size }, answer).agrees;
     return { number, size, text, release: JSON.parse(text) as Release, agrees };
   });
 }

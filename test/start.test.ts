@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
-import { readSigner, signStatement, writeStatement } from "../services/office/sign.ts";
-import { createSubmitter } from "../services/office/submit.ts";
 import type { Definition } from "../shared/definition/schema.ts";
 import { readReceipt } from "../shared/ledger/receipt.ts";
+import { readSigner, signStatement, writeStatement } from "../shared/platform/sign.ts";
+import { createSubmitter } from "../shared/platform/submit.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";
 
 /** `npm start` as a person uses it: an exercise until Ctrl-C, which loses nothing; and two of them side by side. */
@@ -101,7 +101,9 @@ async function signedTally(
 }
 
 async function send(stack: Started, bytes: Uint8Array) {
-  const submitter = createSubmitter({ ingestUrl: stack.addresses.ingest, inFlight: 1, patienceMs: 20_000 });
+  const { door } = JSON.parse(await readFile(stack.definition, "utf8")) as Definition;
+  const about = { ingestUrl: stack.addresses.ingest, pins: door?.pins };
+  const submitter = createSubmitter({ ...about, inFlight: 1, patienceMs: 20_000 });
   try {
     const outcome = await submitter.submit(bytes);
     if (outcome.kind === "refused") throw new Error(outcome.code);

@@ -6,12 +6,14 @@ import { createRounds as tabulateRounds } from "../services/tabulate/round.ts";
 import type { Sample } from "../shared/definition/sample.ts";
 import { SAMPLE_CLOSE } from "../shared/definition/sample.ts";
 import type { ClockReadings } from "../shared/embargo/gate.ts";
+import { createClockWatch } from "../shared/platform/clock-readings.ts";
 import type { Incident } from "../shared/platform/incidents.ts";
 import { createHeardLog } from "../shared/platform/log-fixture.ts";
 import { createLogReader } from "../shared/platform/log-reader.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import type { ReleaseId } from "../shared/platform/release-seal.ts";
-import { vaultSecret } from "../shared/platform/seal.ts";
+import { type Recipient, vaultSecret } from "../shared/platform/seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { keysOfRole, type VaultKeys } from "../shared/platform/vault-keys.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";
 import { openEnvelope } from "../shared/statement/jws.ts";
@@ -40,6 +42,8 @@ export interface World {
   posted: string[];
   /** False: the door takes nothing. */
   doorOpen: boolean;
+  /** Which key a count that is made from now on works with. */
+  recipient: Recipient;
   /** The verdict that the next own statement gets. */
   verdict: "accepted" | "quarantined";
 }
@@ -55,6 +59,7 @@ export function createWorld(sample: Sample, log: WrittenLog): World {
     hints: [],
     posted: [],
     doorOpen: true,
+    recipient: "vault",
     verdict: "accepted",
   };
 }
@@ -68,10 +73,10 @@ function sourcesOf(world: World, by: "tabulate" | "recount", pool: Pool) {
     kid: own.id,
     sign: (message) => sign(null, message, own.privateKey),
     own: importVerifyKey(own.publicRaw)!,
-    vaultPrivateKey: sample.vault.privateKey,
+    vault: vaultOf(sample, world.recipient),
   };
-  const { vaultPrivateKey } = keys;
-  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, definition });
+  const { privateKey: vaultPrivateKey, recipient } = keys.vault;
+  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, recipient, definition });
   const { log, lines } = createHeardLog();
   return {
     common: {
@@ -79,7 +84,9 @@ function sourcesOf(world: World, by: "tabulate" | "recount", pool: Pool) {
       keys,
       hash,
       definition,
-      readClocks: async () => ({ process: world.now, postgres: world.now, nats: world.now, ...world.clocks }),
+      lookAtClocks: createClockWatch(async () => {
+        return { process: world.now, postgres: world.now, nats: world.now, ...world.clocks };
+      }).look,
       raise: async (incident: Incident) => void world.incidents.push({ ...incident, by }),
       hint: (id: ReleaseId) => void world.hints.push(id),
       now: () => world.now,
@@ -89,7 +96,7 @@ function sourcesOf(world: World, by: "tabulate" | "recount", pool: Pool) {
       pool,
       definition,
       hash,
-      snapshotKey: vaultSecret(keys.vaultPrivateKey, `snapshot/${by}`),
+      snapshotKey: vaultSecret(keys.vault, `snapshot/${by}`),
       createReader,
     },
     steadyMs: () => world.steadyMs,

@@ -2,8 +2,15 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that spend minutes waiting for the clock of a night: begun first, they are over when the others are. */
-const LONGEST = ["test/faults.test.ts", "test/night.test.ts"];
+/** Files that take minutes, most of them waiting for the clock of a night: begun first, they are over when the others are. */
+const LONGEST = [
+  "test/faults.test.ts",
+  "test/night.test.ts",
+  "test/side-channel-timing.test.ts",
+  "test/embargo-instant.test.ts",
+  "test/embargo-clocks-counts.test.ts",
+  "test/embargo-clocks-ledger.test.ts",
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

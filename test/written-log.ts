@@ -117,14 +117,18 @@ function entryOf({ statement, jws, key, verdict = "accepted" }: Written, index: 
 async function insertFacts(db: PoolClient, { statement, verdict }: Written, index: number): Promise<void> {
   if (verdict === "quarantined") return;
   if (statement.type === "lift") await insertLift(db, index);
-  const fact = { index, constituency: null, until: null };
+  const fact = { index, constituency: null, until: null, voids: null };
   if (statement.type === "polls") {
     const until = statement.polls === "extended" ? statement.until : null;
     const { polls: kind, state, constituency = null } = statement;
     await insertGateFact(db, { ...fact, kind, state, constituency, until });
   }
-  if (statement.type === "decision" && statement.decision !== "draw" && statement.decision !== "origin")
-    await insertGateFact(db, { ...fact, kind: statement.decision, state: statement.about });
+  if (statement.type !== "decision") return;
+  const { decision } = statement;
+  if (decision === "hold" || decision === "resume" || decision === "override")
+    await insertGateFact(db, { ...fact, kind: decision, state: statement.about });
+  if (decision === "void")
+    await insertGateFact(db, { ...fact, kind: decision, state: statement.about, voids: statement.entry });
 }
 
 /** Statements of a sample, signed by who may say them; sequences count up by themselves. */
@@ -170,6 +174,17 @@ export function speakers(sample: Sample) {
     hold: (about: string) => decide("hold", about),
     resume: (about: string) => decide("resume", about),
     override: (about: string) => decide("override", about),
+    voided: (about: string, entry: number) =>
+      signed(
+        { type: "decision", ...common("EU", "trustee-1"), decision: "void", about, entry, reason: "by mistake" },
+        "trustee-1",
+        "trustee-2",
+      ),
+    suspended: (trustee: string, by: [string, string]) =>
+      signed(
+        { type: "decision", ...common("EU", by[0]), decision: "suspend", about: "EU", trustee, reason: "as agreed" },
+        ...by,
+      ),
     signed,
     common,
   };

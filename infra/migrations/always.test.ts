@@ -1,6 +1,5 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SAMPLE_CLOSE } from "../../shared/definition/sample.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 
 /** What stands in the database even against a superuser who switches ordinary triggers off, and against a lift that should not be. */
@@ -58,17 +57,26 @@ describe.each([
 });
 
 describe("a share of a key, though a lift stands in the log", () => {
-  const PASSED = "2024-06-09T22:00:00Z";
-  const AHEAD = "2099-01-01T00:00:00Z";
-  const entries = `insert into ledger.entry (index, body, leaf, received, type, state)
-    select n, '', sha256(''), now(), 'polls', 'EU' from generate_series(0, 3) as n`;
-  const polls = `insert into ledger.poll values
-    ('AT', 'AT', to_timestamp(${SAMPLE_CLOSE / 1000})), ('LU', 'LU-N', to_timestamp(${SAMPLE_CLOSE / 1000}))`;
-  const extended = (index: number, state: string, constituency: string, until: string) =>
-    `insert into ledger.gate_fact values (${index}, 'extended', '${state}', ${constituency}, '${until}')`;
-  const lifted = [
+  const HOUR = 3_600_000;
+  const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+  const [CLOSE, PASSED, AHEAD] = [at(-HOUR), at(-HOUR / 2), at(HOUR)];
+  const entry = (index: number, type: string, state: string) =>
+    `insert into ledger.entry (index, body, leaf, received, type, state)
+      values (${index}, '', sha256(''), now(), '${type}', '${state}')`;
+  const polls = `insert into ledger.poll values ('AT', 'AT', '${CLOSE}'), ('LU', 'LU-N', '${CLOSE}')`;
+  const extended = (index: number, state: string, constituency: string, until: string) => [
+    entry(index, "polls", state),
+    `insert into ledger.gate_fact (index, kind, state, constituency, until)
+      values (${index}, 'extended', '${state}', ${constituency}, '${until}')`,
+  ];
+  const voided = (index: number, extension: number, state: string) => [
+    entry(index, "decision", "EU"),
+    `insert into ledger.gate_fact (index, kind, state, voids) values (${index}, 'void', '${state}', ${extension})`,
+  ];
+  const lift = (index: number) => [
+    entry(index, "lift", "EU"),
     "alter table ledger.lift disable trigger wall",
-    "insert into ledger.lift (index) values (2)",
+    `insert into ledger.lift (index) values (${index})`,
     "alter table ledger.lift enable always trigger wall",
   ];
   const keyShare =
@@ -77,13 +85,35 @@ describe("a share of a key, though a lift stands in the log", () => {
   const dataKeyShare = `insert into release.data_key_share (id, given_by, share)
     select id, 'tabulate', sha256('share') from ledger.data_key`;
 
-  it.each<[string, string, string | undefined]>([
-    ["a state was extended beyond now before it", extended(1, "LU", "null", AHEAD), "SC002"],
-    ["a constituency was extended beyond now before it", extended(1, "LU", "'LU-N'", AHEAD), "SC002"],
-    ["an extension before it has passed", extended(1, "LU", "null", PASSED), undefined],
-    ["an extension came after it", extended(3, "LU", "null", AHEAD), undefined],
-  ])("when %s", async (_, fact, code) => {
-    expect(await refusal(entries, polls, fact, ...lifted, keyShare)).toBe(code);
-    expect(await refusal(entries, polls, fact, ...lifted, dataKey, dataKeyShare)).toBe(code);
+  /** Facts as if something let them in after the lift. */
+  const letIn = (facts: string[]) => [
+    "alter table ledger.gate_fact disable trigger look",
+    ...facts,
+    "alter table ledger.gate_fact enable always trigger look",
+  ];
+
+  it.each<[string, string[], string | undefined]>([
+    ["a state was extended beyond now before it", [...extended(1, "LU", "null", AHEAD), ...lift(3)], "SC002"],
+    ["a constituency was extended beyond now before it", [...extended(1, "LU", "'LU-N'", AHEAD), ...lift(3)], "SC002"],
+    ["an extension before it has passed", [...extended(1, "LU", "null", PASSED), ...lift(3)], undefined],
+    [
+      "an extension before it was voided before it",
+      [...extended(1, "LU", "null", AHEAD), ...voided(2, 1, "LU"), ...lift(3)],
+      undefined,
+    ],
+    [
+      "one of two extensions before it was voided",
+      [...extended(0, "LU", "null", PASSED), ...extended(1, "LU", "null", AHEAD), ...voided(2, 0, "LU"), ...lift(3)],
+      "SC002",
+    ],
+    [
+      "an extension before it was voided after it",
+      [...extended(1, "LU", "null", AHEAD), ...lift(3), ...letIn(voided(4, 1, "LU"))],
+      "SC002",
+    ],
+    ["an extension came after it", [...lift(2), ...letIn(extended(3, "LU", "null", AHEAD))], undefined],
+  ])("when %s", async (_, facts, code) => {
+    expect(await refusal(polls, ...facts, keyShare)).toBe(code);
+    expect(await refusal(polls, ...facts, dataKey, dataKeyShare)).toBe(code);
   });
 });

@@ -29,7 +29,6 @@ create schema recount authorization scrutin_owner;
 grant usage on schema recount to scrutin_recount;
 grant usage on schema recount to scrutin_release;
 grant usage on schema recount to scrutin_tabulate;
-grant usage on schema recount to scrutin_watch;
 
 create schema release authorization scrutin_owner;
 grant usage on schema release to scrutin_recount;
@@ -43,7 +42,6 @@ create schema tabulate authorization scrutin_owner;
 grant usage on schema tabulate to scrutin_recount;
 grant usage on schema tabulate to scrutin_release;
 grant usage on schema tabulate to scrutin_tabulate;
-grant usage on schema tabulate to scrutin_watch;
 
 -- Tables
 
@@ -77,7 +75,6 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.cosignat
 -- only_grows fires always
 grant insert, select on ledger.cosignature to scrutin_ledger;
 grant select on ledger.cosignature to scrutin_release;
-grant select on ledger.cosignature to scrutin_watch;
 
 create table ledger.data_key (
   id bytea not null,
@@ -90,7 +87,6 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.data_key
 -- only_grows fires always
 grant insert, select on ledger.data_key to scrutin_ledger;
 grant select on ledger.data_key to scrutin_recount;
-grant select on ledger.data_key to scrutin_release;
 grant select on ledger.data_key to scrutin_tabulate;
 
 create table ledger.definition (
@@ -107,9 +103,7 @@ create table ledger.definition (
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.definition FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
 grant insert, select on ledger.definition to scrutin_ledger;
-grant select on ledger.definition to scrutin_recount;
 grant select on ledger.definition to scrutin_release;
-grant select on ledger.definition to scrutin_tabulate;
 
 create table ledger.entry (
   index bigint not null,
@@ -143,18 +137,20 @@ create table ledger.gate_fact (
   state text not null,
   constituency text,
   until timestamp with time zone,
+  voids bigint,
   constraint gate_fact_pkey PRIMARY KEY (index),
   constraint gate_fact_check CHECK (((kind = 'extended'::text) = (until IS NOT NULL))),
   constraint gate_fact_index_fkey FOREIGN KEY (index) REFERENCES ledger.entry(index),
-  constraint gate_fact_kind_check CHECK ((kind = ANY (ARRAY['closed'::text, 'extended'::text, 'override'::text, 'hold'::text, 'resume'::text])))
+  constraint gate_fact_kind_check CHECK ((kind = ANY (ARRAY['closed'::text, 'extended'::text, 'override'::text, 'hold'::text, 'resume'::text, 'void'::text]))),
+  constraint gate_fact_voids_check CHECK (((kind = 'void'::text) = (voids IS NOT NULL))),
+  constraint gate_fact_voids_fkey FOREIGN KEY (voids) REFERENCES ledger.gate_fact(index)
 );
 -- owner scrutin_owner
+CREATE UNIQUE INDEX gate_fact_voids ON ledger.gate_fact USING btree (voids) WHERE (voids IS NOT NULL);
+CREATE TRIGGER look BEFORE INSERT ON ledger.gate_fact FOR EACH ROW EXECUTE FUNCTION ledger.look_at_fact();
+-- look fires always
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.gate_fact FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
-grant insert, select on ledger.gate_fact to scrutin_ledger;
-grant select on ledger.gate_fact to scrutin_recount;
-grant select on ledger.gate_fact to scrutin_release;
-grant select on ledger.gate_fact to scrutin_tabulate;
 grant select on ledger.gate_fact to scrutin_watch;
 
 create table ledger.head (
@@ -188,10 +184,6 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.lift FOR
 -- only_grows fires always
 CREATE TRIGGER wall BEFORE INSERT ON ledger.lift FOR EACH ROW EXECUTE FUNCTION ledger.wall();
 -- wall fires always
-grant insert, select on ledger.lift to scrutin_ledger;
-grant select on ledger.lift to scrutin_recount;
-grant select on ledger.lift to scrutin_release;
-grant select on ledger.lift to scrutin_tabulate;
 grant select on ledger.lift to scrutin_watch;
 
 create table ledger.origin (
@@ -209,7 +201,6 @@ grant insert, select on ledger.origin to scrutin_ledger;
 grant select on ledger.origin to scrutin_recount;
 grant select on ledger.origin to scrutin_release;
 grant select on ledger.origin to scrutin_tabulate;
-grant select on ledger.origin to scrutin_watch;
 
 create table ledger.poll (
   state text not null,
@@ -220,10 +211,9 @@ create table ledger.poll (
 -- owner scrutin_owner
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.poll FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
+CREATE TRIGGER only_once BEFORE INSERT ON ledger.poll FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_second_schedule();
+-- only_once fires always
 grant insert, select on ledger.poll to scrutin_ledger;
-grant select on ledger.poll to scrutin_recount;
-grant select on ledger.poll to scrutin_tabulate;
-grant select on ledger.poll to scrutin_watch;
 
 create table ledger.statement (
   index bigint not null,
@@ -254,8 +244,6 @@ create table recount."position" (
 );
 -- owner scrutin_owner
 grant insert, select, update on recount."position" to scrutin_recount;
-grant select on recount."position" to scrutin_tabulate;
-grant select on recount."position" to scrutin_watch;
 
 create table recount.answer (
   number bigint not null,
@@ -304,9 +292,9 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON release.data_ke
 -- only_grows fires always
 CREATE TRIGGER wall BEFORE INSERT ON release.data_key_share FOR EACH ROW EXECUTE FUNCTION release.wall();
 -- wall fires always
-grant insert, select on release.data_key_share to scrutin_recount;
-grant insert, select on release.data_key_share to scrutin_tabulate;
+grant select on release.data_key_share to scrutin_recount;
 grant select on release.data_key_share to scrutin_release;
+grant select on release.data_key_share to scrutin_tabulate;
 
 create table release.key_share (
   number bigint not null,
@@ -323,9 +311,9 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON release.key_sha
 -- only_grows fires always
 CREATE TRIGGER wall BEFORE INSERT ON release.key_share FOR EACH ROW EXECUTE FUNCTION release.wall();
 -- wall fires always
-grant insert, select on release.key_share to scrutin_recount;
-grant insert, select on release.key_share to scrutin_tabulate;
+grant select on release.key_share to scrutin_recount;
 grant select on release.key_share to scrutin_release;
+grant select on release.key_share to scrutin_tabulate;
 grant select on release.key_share to scrutin_watch;
 
 create table scrutin.migration (
@@ -346,8 +334,6 @@ create table tabulate."position" (
 );
 -- owner scrutin_owner
 grant insert, select, update on tabulate."position" to scrutin_tabulate;
-grant select on tabulate."position" to scrutin_recount;
-grant select on tabulate."position" to scrutin_watch;
 
 create table tabulate.candidate (
   number bigint not null,
@@ -413,17 +399,62 @@ $function$
 -- owner scrutin_owner
 grant execute on function ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], takes boolean[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]) to scrutin_ledger;
 
+CREATE OR REPLACE FUNCTION ledger.close_in_force(about text, before bigint)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select greatest(p.closes_at, (
+    select max(f.until) from ledger.gate_fact f
+    where f.kind = 'extended' and f.state = p.state and (f.constituency is null or f.constituency = p.constituency)
+      and (before is null or f.index < before)
+      and not exists (select from ledger.gate_fact v where v.voids = f.index and (before is null or v.index < before))))
+  from ledger.poll p where p.constituency = about
+$function$
+;
+-- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION ledger.fact_reasons(fact ledger.gate_fact)
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select 'entry ' || fact.index || ' is no statement that says so' where not exists (
+    select from ledger.entry e where e.index = fact.index
+      and (e.type, e.state) = (case when fact.kind in ('closed', 'extended') then ('polls'::text, fact.state) else ('decision'::text, 'EU'::text) end))
+  union all
+  select 'there are no such polls' where fact.kind in ('closed', 'extended') and not exists (
+    select from ledger.poll p where p.state = fact.state and (fact.constituency is null or fact.constituency = p.constituency))
+  union all
+  select 'polls of ' || p.constituency || ' close later' from ledger.poll p
+    where fact.kind = 'closed' and p.state = fact.state and (fact.constituency is null or fact.constituency = p.constituency)
+      and clock_timestamp() < ledger.close_in_force(p.constituency, null)
+  union all
+  -- As much as the rules give at a time (MAX_EXTENSION_MS).
+  select 'polls of ' || p.constituency || ' are extended too far' from ledger.poll p
+    where fact.kind = 'extended' and p.state = fact.state and (fact.constituency is null or fact.constituency = p.constituency)
+      and fact.until > ledger.close_in_force(p.constituency, null) + interval '4 hours'
+  union all
+  select 'the gate has been opened' where fact.kind in ('extended', 'void') and exists (select from ledger.lift)
+  union all
+  select 'entry ' || fact.voids || ' is no extension of ' || fact.state where fact.kind = 'void' and not exists (
+    select from ledger.gate_fact e where e.index = fact.voids and e.kind = 'extended' and e.state = fact.state and e.index < fact.index)
+$function$
+;
+-- owner scrutin_owner
+
 CREATE OR REPLACE FUNCTION ledger.gate_reasons()
  RETURNS SETOF text
  LANGUAGE sql
  STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
   select 'no schedule' where not exists (select from ledger.poll)
   union all
   select 'polls of ' || p.constituency || ' close later' from ledger.poll p
-    where clock_timestamp() < greatest(p.closes_at, (
-      select max(f.until) from ledger.gate_fact f
-      where f.kind = 'extended' and f.state = p.state and (f.constituency is null or f.constituency = p.constituency)))
+    where clock_timestamp() < ledger.close_in_force(p.constituency, null)
   union all
   select 'no closure of ' || p.constituency from ledger.poll p
     where not exists (
@@ -440,10 +471,6 @@ AS $function$
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function ledger.gate_reasons() to scrutin_ledger;
-grant execute on function ledger.gate_reasons() to scrutin_recount;
-grant execute on function ledger.gate_reasons() to scrutin_tabulate;
-grant execute on function ledger.gate_reasons() to scrutin_watch;
 
 CREATE OR REPLACE FUNCTION ledger.head_forward()
  RETURNS trigger
@@ -458,7 +485,75 @@ end
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function ledger.head_forward() to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION ledger.look_at_fact()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  reason text;
+begin
+  select string_agg(r, '; ') into reason from ledger.fact_reasons(new) as r;
+  if reason is not null then
+    raise exception 'this cannot be said of the gate: %', reason using errcode = 'SC005';
+  end if;
+  return new;
+end
+$function$
+;
+-- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION ledger.record_gate_fact(index bigint, kind text, state text, constituency text, until timestamp with time zone, voids bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  fact ledger.gate_fact;
+  reason text;
+begin
+  fact.index := record_gate_fact.index;
+  fact.kind := record_gate_fact.kind;
+  fact.state := record_gate_fact.state;
+  fact.constituency := record_gate_fact.constituency;
+  fact.until := record_gate_fact.until;
+  fact.voids := record_gate_fact.voids;
+  select string_agg(r, '; ') into reason from ledger.fact_reasons(fact) as r;
+  if reason is not null then
+    raise exception 'this cannot be said of the gate: %', reason using errcode = 'SC005';
+  end if;
+  insert into ledger.gate_fact (index, kind, state, constituency, until, voids)
+    values (fact.index, fact.kind, fact.state, fact.constituency, fact.until, fact.voids);
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.record_gate_fact(index bigint, kind text, state text, constituency text, until timestamp with time zone, voids bigint) to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION ledger.record_lift(index bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  reason text;
+begin
+  select string_agg(r, '; ') into reason from ledger.gate_reasons() as r;
+  if reason is not null then
+    raise exception 'the gate is closed: %', reason using errcode = 'SC002';
+  end if;
+  if not exists (select from ledger.entry e where e.index = record_lift.index and e.type = 'lift') then
+    raise exception 'the gate is closed: entry % is no lift', record_lift.index using errcode = 'SC002';
+  end if;
+  insert into ledger.lift (index) values (record_lift.index);
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.record_lift(index bigint) to scrutin_ledger;
 
 CREATE OR REPLACE FUNCTION ledger.refuse_change()
  RETURNS trigger
@@ -470,13 +565,26 @@ end
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function ledger.refuse_change() to scrutin_ledger;
-grant execute on function ledger.refuse_change() to scrutin_recount;
-grant execute on function ledger.refuse_change() to scrutin_tabulate;
+
+CREATE OR REPLACE FUNCTION ledger.refuse_second_schedule()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if exists (select from ledger.poll) or exists (select from ledger.entry) then
+    raise exception 'the schedule is the definition''s: % is refused', tg_op using errcode = 'SC001';
+  end if;
+  return null;
+end
+$function$
+;
+-- owner scrutin_owner
 
 CREATE OR REPLACE FUNCTION ledger.wall()
  RETURNS trigger
  LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
   reason text;
@@ -485,34 +593,119 @@ begin
   if reason is not null then
     raise exception 'the gate is closed: %', reason using errcode = 'SC002';
   end if;
+  if not exists (select from ledger.entry e where e.index = new.index and e.type = 'lift') then
+    raise exception 'the gate is closed: entry % is no lift', new.index using errcode = 'SC002';
+  end if;
   return new;
 end
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function ledger.wall() to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION release.caller()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if session_user not in ('scrutin_tabulate', 'scrutin_recount') then
+    raise exception 'a share is given by the count that holds it' using errcode = 'SC004';
+  end if;
+  return replace(session_user, 'scrutin_', '');
+end
+$function$
+;
+-- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION release.gate_reasons()
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select 'no lift in the log' where not exists (select from ledger.lift)
+  union all
+  select 'no schedule' where not exists (select from ledger.poll)
+  union all
+  -- As it stood at the lift: what is said later cannot shut the gate again, nor open it.
+  select 'polls of ' || p.constituency || ' close later' from ledger.poll p
+    where clock_timestamp() < ledger.close_in_force(p.constituency, (select l.index from ledger.lift l))
+$function$
+;
+-- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION release.give_data_key_shares(ids bytea[], shares bytea[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform release.look();
+  insert into release.data_key_share (id, given_by, share)
+    select i, release.caller(), s from unnest(ids, shares) as given (i, s)
+    on conflict do nothing;
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function release.give_data_key_shares(ids bytea[], shares bytea[]) to scrutin_recount;
+grant execute on function release.give_data_key_shares(ids bytea[], shares bytea[]) to scrutin_tabulate;
+
+CREATE OR REPLACE FUNCTION release.give_key_share(number bigint, size bigint, share bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform release.look();
+  insert into release.key_share (number, size, given_by, share)
+    values (give_key_share.number, give_key_share.size, release.caller(), give_key_share.share)
+    on conflict do nothing;
+end
+$function$
+;
+-- owner scrutin_owner
+grant execute on function release.give_key_share(number bigint, size bigint, share bytea) to scrutin_recount;
+grant execute on function release.give_key_share(number bigint, size bigint, share bytea) to scrutin_tabulate;
+
+CREATE OR REPLACE FUNCTION release.look()
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  reason text;
+begin
+  select string_agg(r, '; ') into reason from release.gate_reasons() as r;
+  if reason is not null then
+    raise exception 'the gate is closed: %', reason using errcode = 'SC002';
+  end if;
+end
+$function$
+;
+-- owner scrutin_owner
 
 CREATE OR REPLACE FUNCTION release.wall()
  RETURNS trigger
  LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  reason text;
 begin
-  if not exists (select from ledger.lift) then
-    raise exception 'the gate is closed: no lift in the log' using errcode = 'SC002';
+  select string_agg(r, '; ') into reason from release.gate_reasons() as r;
+  if reason is not null then
+    raise exception 'the gate is closed: %', reason using errcode = 'SC002';
   end if;
   if new.given_by <> replace(session_user, 'scrutin_', '') and not exists (select from pg_roles where rolname = session_user and rolsuper) then
     raise exception 'a share is given by the count that holds it' using errcode = 'SC004';
-  end if;
-  if clock_timestamp() < (select max(greatest(p.closes_at, (
-      select max(f.until) from ledger.gate_fact f
-      where f.kind = 'extended' and f.state = p.state and (f.constituency is null or f.constituency = p.constituency)
-        and f.index < (select l.index from ledger.lift l)))) from ledger.poll p) then
-    raise exception 'the gate is closed: polls close later' using errcode = 'SC002';
   end if;
   return new;
 end
 $function$
 ;
 -- owner scrutin_owner
-grant execute on function release.wall() to scrutin_recount;
-grant execute on function release.wall() to scrutin_tabulate;

@@ -13,7 +13,7 @@ export async function makeNightExercise(options: {
   closesAt: (utc: string) => Date;
 }): Promise<Exercise> {
   const base = JSON.parse(Buffer.from(committedDefinition().bytes).toString("utf8")) as Definition;
-  const secrets = makeSecrets(base);
+  const secrets = await makeSecrets(base);
   const publicKeys = new Map(secrets.keys.map(({ id, publicKey }) => [id, publicKey]));
   const { bytes, signatures, definition, hash } = makeExercise({
     ...options,
@@ -23,6 +23,7 @@ export async function makeNightExercise(options: {
     vault: { publicKey: secrets.vault.publicKey, recoveryKey: secrets.recovery.publicKey },
     origin: base.origin,
     witnesses: witnessesOf(secrets.witnesses),
+    door: { pins: [secrets.door.pin] },
   });
   return { definition: { bytes, signatures, read: definition, hash }, secrets };
 }

@@ -3,6 +3,7 @@ import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { type Lock, tryLock } from "./cache.ts";
+import type { ServerFiles } from "./certificates.ts";
 import {
   describeEnding,
   type Ending,
@@ -16,7 +17,7 @@ import {
   stopChild,
   until,
 } from "./child.ts";
-import type { NatsServer } from "./nats-server.ts";
+import { isAtLeast, type NatsServer } from "./nats-server.ts";
 
 /** Twice the largest statement (1 MiB) with its envelope: NATS' default of 1 MiB refuses it. */
 const MAX_PAYLOAD_BYTES = 2 * 1024 * 1024;
@@ -42,7 +43,7 @@ export type Nats = Server & { url: string };
 /**
  * Starts a nats-server of our own on 127.0.0.1 in `folder` (created if missing): streams in `jetstream`, the log
  * in `nats.log`, the configuration in `nats.conf`. An existing folder is resumed, on its former port if that is
- * free. Without users anyone on this machine may connect. When we die without `stop()`, a guard ends the server;
+ * free. Without users anyone on this machine may connect. With `tls` nobody may without a certificate of the clients' authority. When we die without `stop()`, a guard ends the server;
  * what was left behind even so is ended by the next start in this folder. Two stacks in one folder are refused.
  */
 export async function startNats(options: {
@@ -51,6 +52,7 @@ export async function startNats(options: {
   users: readonly NatsUser[];
   say: Say;
   port?: number;
+  tls?: ServerFiles | undefined;
 }): Promise<Nats> {
   const folder = resolve(options.folder);
   await mkdir(folder, { recursive: true });
@@ -69,7 +71,8 @@ async function launch(folder: string, options: Parameters<typeof startNats>[0], 
   const config = join(folder, "nats.conf");
   await endStale(join(folder, "nats.pid"), config, "SIGTERM", say);
   const port = options.port ?? (await rememberedPort(folder));
-  await writeFile(config, natsConfig({ folder, users, port }), { mode: 0o600 });
+  const tls = options.tls && { files: options.tls, version: binary.version };
+  await writeFile(config, natsConfig({ folder, users, port, tls }), { mode: 0o600 });
 
   const logFile = join(folder, "nats.log");
   const log = await open(logFile, "a", 0o600);
@@ -110,7 +113,13 @@ async function launch(folder: string, options: Parameters<typeof startNats>[0], 
     stopping ??= end();
     return stopping;
   };
-  return { url: `nats://127.0.0.1:${answer}`, port: answer, pid, ended: settled, stop };
+  return {
+    url: `${tls === undefined ? "nats" : "tls"}://127.0.0.1:${answer}`,
+    port: answer,
+    pid,
+    ended: settled,
+    stop,
+  };
 }
 
 /**
@@ -118,8 +127,13 @@ async function launch(folder: string, options: Parameters<typeof startNats>[0], 
  * it chose to a file. No `sync_interval`: 2.9 refuses it, and here JetStream is transport on one machine (a
  * statement has its receipt only after COMMIT in Postgres, and what NATS loses is rebuilt from the ledger).
  */
-export function natsConfig(options: { folder: string; users: readonly NatsUser[]; port?: number | undefined }): string {
-  const { folder, users, port } = options;
+export function natsConfig(options: {
+  folder: string;
+  users: readonly NatsUser[];
+  port?: number | undefined;
+  tls?: { files: ServerFiles; version: string } | undefined;
+}): string {
+  const { folder, users, port, tls } = options;
   const quoted = (path: string) => JSON.stringify(join(folder, path));
   return [
     "host: 127.0.0.1",
@@ -128,9 +142,20 @@ export function natsConfig(options: { folder: string; users: readonly NatsUser[]
     `pid_file: ${quoted("nats.pid")}`,
     `max_payload: ${MAX_PAYLOAD_BYTES}`,
     `jetstream { store_dir: ${quoted("jetstream")}, max_memory_store: ${MAX_MEMORY_BYTES} }`,
+    ...(tls === undefined ? [] : [tlsConfig(tls)]),
     ...(users.length === 0 ? [] : ["authorization {", "  users = [", ...users.map(userConfig), "  ]", "}"]),
     "",
   ].join("\n");
+}
+
+/** The first that knows `min_version`. An older one takes TLS 1.2 as well; our clients do not offer it. */
+const MIN_VERSION_SINCE = "2.11.0";
+
+function tlsConfig({ files, version }: { files: ServerFiles; version: string }): string {
+  const quoted = (path: string) => JSON.stringify(path);
+  const paths = `cert_file: ${quoted(files.cert)}, key_file: ${quoted(files.key)}, ca_file: ${quoted(files.clients)}`;
+  const least = isAtLeast(version, MIN_VERSION_SINCE) ? ', min_version: "1.3"' : "";
+  return `tls { ${paths}, verify: true${least} }`;
 }
 
 function userConfig({ name, nkeyPublic, permissions }: NatsUser): string {
@@ -148,7 +173,7 @@ function rules({ allow = [], deny = [] }: SubjectRules): string {
 /** The port once the server answers on it with its INFO line; undefined until then. */
 async function listening(folder: string, pid: number): Promise<number | undefined> {
   const text = await readFile(join(folder, `nats-server_${pid}.ports`), "utf8").catch(missing);
-  const url = /"nats:\/\/127\.0\.0\.1:(\d+)"/.exec(text ?? "");
+  const url = /"(?:nats|tls):\/\/127\.0\.0\.1:(\d+)"/.exec(text ?? "");
   if (url === null) return undefined;
   const port = Number(url[1]);
   return (await greets(port)) ? port : undefined;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Signer, signStatement, writeStatement } from "../../services/office/sign.ts";
-import { createSubmitter, type Outcome } from "../../services/office/submit.ts";
+import { type Signer, signStatement, writeStatement } from "../../shared/platform/sign.ts";
+import { createSubmitter, type Outcome } from "../../shared/platform/submit.ts";
 import type { Planned } from "./plan.ts";
 
 /** What the offices of the night have sent and what came back; grows while they work. */
@@ -21,6 +21,8 @@ export interface Tallying {
 
 export interface OfficesOptions {
   ingestUrl: string;
+  /** By which keys the offices know the door. */
+  pins: readonly string[] | undefined;
   definition: string;
   signerOf(state: string): Signer;
   plan: Planned[];
@@ -54,6 +56,7 @@ async function runOffice(state: string, number: number, options: OfficesOptions,
   const signer = options.signerOf(state);
   const submitter = createSubmitter({
     ingestUrl: options.ingestUrl,
+    pins: options.pins,
     localAddress: addressOf(number),
     inFlight: IN_FLIGHT,
     patienceMs: PATIENCE_MS,

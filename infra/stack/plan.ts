@@ -1,6 +1,6 @@
 import { addsUp, lowersAFigure, sameFigures } from "../../services/office/check.ts";
-import type { Saying } from "../../services/office/sign.ts";
 import type { Definition } from "../../shared/definition/schema.ts";
+import type { Saying } from "../../shared/platform/sign.ts";
 import type { Tally } from "../../shared/statement/types.ts";
 import type { Schedule } from "./schedule.ts";
 

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chmod, chown, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { anyoneCanEnter, cacheFolder, type Lock, tryLock } from "./cache.ts";
+import type { ClientFiles, ServerFiles } from "./certificates.ts";
 import {
   describeEnding,
   type Ending,
@@ -25,7 +26,17 @@ const READY_MS = 120_000;
 /** How often a port that another process took between our look and Postgres' bind is replaced by another. */
 const PORT_ATTEMPTS = 5;
 
-/** A running PostgreSQL 18. `url` is its superuser's, on loopback, with a random password. */
+export interface PostgresOptions {
+  folder: string;
+  say: Say;
+  port?: number;
+  /** With it every connection is TLS 1.3, and each role shows a certificate of its own name besides its password. */
+  tls?: { server: ServerFiles; admin: ClientFiles } | undefined;
+  /** More for the server's environment, which is otherwise bare. */
+  env?: Readonly<Record<string, string>>;
+}
+
+/** A running PostgreSQL 18. `url` is its superuser's, on loopback, with a random password, and with TLS with the superuser's certificate. */
 export type Postgres = Server & { url: string; data: string };
 
 /**
@@ -39,7 +50,7 @@ export type Postgres = Server & { url: string; data: string };
  * Under root the server runs as a system user. When that user cannot enter `folder`, the cluster lies in the
  * cache and `data` is a link to it: `removePostgres` removes both. `data` in the answer is the real place.
  */
-export async function startPostgres(options: { folder: string; say: Say; port?: number }): Promise<Postgres> {
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const folder = resolve(options.folder);
   await mkdir(folder, { recursive: true });
   const lock = await tryLock(join(folder, "postgres.lock"));
@@ -52,25 +63,36 @@ export async function startPostgres(options: { folder: string; say: Say; port?: 
   }
 }
 
-async function startLocked(folder: string, options: { say: Say; port?: number }, lock: Lock): Promise<Postgres> {
+async function startLocked(folder: string, options: PostgresOptions, lock: Lock): Promise<Postgres> {
   const { say } = options;
   const binaries = await postgresBinaries(say);
   const identity = await postgresIdentity(say);
   const data = await placeFor(folder, identity, say);
   const password = await initialise({ folder, data, binaries, identity });
   await endStale(join(data, "postmaster.pid"), data, "SIGINT", say);
-  await configure(data, identity);
+  await configure(data, identity, options.tls?.server);
 
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await rememberedPort(folder)) ?? (await freePort());
-    const started = await launch({ folder, data, binaries, identity, port });
+    const started = await launch({ folder, data, binaries, identity, port, env: options.env });
     if (started.kind === "ready") {
       await writeFile(join(folder, "port"), `${port}\n`);
-      return { ...serve(started, lock), port, data, url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` };
+      const url = withTls(`postgres://postgres:${password}@127.0.0.1:${port}/postgres`, options.tls?.admin);
+      return { ...serve(started, lock), port, data, url };
     }
     if (options.port !== undefined || attempt === PORT_ATTEMPTS || (await isFree(port))) throw new Error(started.why);
     say(`port ${port} was taken by another process, trying another`);
   }
+}
+
+/** The address with what a client needs for TLS, as libpq and `readDatabase` spell it. */
+export function withTls(address: string, files: ClientFiles | undefined): string {
+  if (files === undefined) return address;
+  const url = new URL(address);
+  const { ca: sslrootcert, cert: sslcert, key: sslkey } = files;
+  const parameters = { sslmode: "verify-full", sslrootcert, sslcert, sslkey };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
 }
 
 type Running = { kind: "ready"; child: ChildProcess; ending: Promise<Ending>; pid: number };
@@ -180,7 +202,7 @@ async function initdb(binaries: string, data: string, passwordFile: string, iden
 }
 
 /** The server's whole configuration, written anew at every start. Nothing here weakens what COMMIT means. */
-async function configure(data: string, identity: Identity): Promise<void> {
+async function configure(data: string, identity: Identity, tls: ServerFiles | undefined): Promise<void> {
   const settings = {
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
@@ -194,9 +216,14 @@ async function configure(data: string, identity: Identity): Promise<void> {
     log_timezone: "UTC",
     lc_messages: "C",
     log_line_prefix: "%m [%p] %u@%d ",
+    ...(tls === undefined ? {} : await configureTls(data, identity, tls)),
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
-  const rules = "# Loopback only, by password.\nhost all all 127.0.0.1/32 scram-sha-256\n";
+  // `verify-full`: the certificate's common name is the role's.
+  const rules =
+    tls === undefined
+      ? "# Loopback only, by password.\nhost all all 127.0.0.1/32 scram-sha-256\n"
+      : "# Loopback only, by certificate and by password.\nhostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full\n";
   for (const [name, text] of [
     ["postgresql.conf", lines.join("")],
     ["pg_hba.conf", rules],
@@ -204,6 +231,19 @@ async function configure(data: string, identity: Identity): Promise<void> {
     await writeFile(join(data, name), text, { mode: 0o600 });
     await give(join(data, name), identity);
   }
+}
+
+/** Copies that the server's own user may read, which is another one under root. */
+async function configureTls(data: string, identity: Identity, files: ServerFiles): Promise<Record<string, string>> {
+  const copies = { ssl_cert_file: files.cert, ssl_key_file: files.key, ssl_ca_file: files.clients };
+  for (const [setting, file] of Object.entries(copies)) {
+    const copy = join(data, `${setting}.pem`);
+    await rm(copy, { force: true });
+    await writeFile(copy, await readFile(file), { mode: 0o600 });
+    await give(copy, identity);
+  }
+  const named = Object.keys(copies).map((setting) => [setting, `${setting}.pem`]);
+  return { ssl: "on", ssl_min_protocol_version: "TLSv1.3", ...Object.fromEntries(named) };
 }
 
 async function give(path: string, { uid, gid }: Identity): Promise<void> {
@@ -216,7 +256,9 @@ function serverEnv(): NodeJS.ProcessEnv {
 }
 
 /** One attempt to start. It fails only when the server ends by itself: a port taken, a broken folder. */
-async function launch(site: Site & { port: number }): Promise<Running | { kind: "ended"; why: string }> {
+async function launch(
+  site: Site & { port: number; env?: PostgresOptions["env"] },
+): Promise<Running | { kind: "ended"; why: string }> {
   const { data, binaries, identity, port } = site;
   const logFile = join(site.folder, "postgres.log");
   const pidFile = join(data, "postmaster.pid");
@@ -225,7 +267,7 @@ async function launch(site: Site & { port: number }): Promise<Running | { kind: 
   const child = spawn(join(binaries, "bin", "postgres"), ["-D", data, "-p", String(port)], {
     ...identity,
     cwd: "/",
-    env: serverEnv(),
+    env: { ...serverEnv(), ...site.env },
     // A session of its own: Ctrl-C in the terminal must reach the services first, which still need the database.
     detached: true,
     stdio: ["ignore", log.fd, log.fd],

@@ -92,6 +92,7 @@ async function runNight(
   const { pulled: parliament, done: pulling } = runParliament(stack.addresses.release, schedule.lift, ended);
   const { tallying, done } = runOffices({
     ingestUrl: stack.addresses.ingest,
+    pins: definition.door?.pins,
     definition: hash,
     plan,
     signal: ended,

@@ -1,8 +1,11 @@
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { nkeys } from "nats";
 import type { Definition, Key } from "../../shared/definition/schema.ts";
+import { pinOf } from "../../shared/platform/door.ts";
+import { inboxOf } from "../../shared/platform/nats.ts";
+import { type RecoveryShare, splitRecoveryKey } from "../../shared/platform/recovery.ts";
 import { WITNESS_NAMES, type WitnessFiles, writeWitnesses } from "./witnesses.ts";
 
 /** A key pair made for one exercise: the public half for the definition, the private one as a JWK with its `kid`. */
@@ -19,8 +22,11 @@ export interface Secrets {
   authority: KeyPair[];
   keys: (KeyPair & { role: Key["role"] })[];
   vault: KeyPair;
-  recovery: KeyPair;
+  /** The recovery key in shares, one for each of three trustees: nobody holds the key itself. */
+  recovery: { publicKey: string; shares: RecoveryShare[] };
   witnesses: KeyPair[];
+  /** Of ingest's certificate (P-256), and the pin by which the definition names it. */
+  door: { pin: string; privateKey: KeyObject };
 }
 
 function pair(id: string, curve: "ed25519" | "x25519"): KeyPair {
@@ -32,14 +38,29 @@ function pair(id: string, curve: "ed25519" | "x25519"): KeyPair {
 }
 
 /** Fresh pairs for the same key ids and roles as a definition names. */
-export function makeSecrets(definition: Pick<Definition, "keys" | "authority">): Secrets {
+export async function makeSecrets(definition: Pick<Definition, "keys" | "authority">): Promise<Secrets> {
   return {
     authority: definition.authority.map(({ id }) => pair(id, "ed25519")),
     keys: definition.keys.map(({ id, role }) => ({ ...pair(id, "ed25519"), role })),
     vault: pair("vault", "x25519"),
-    recovery: pair("recovery", "x25519"),
+    recovery: await makeRecovery(definition),
     witnesses: WITNESS_NAMES.map((name) => pair(name, "ed25519")),
+    door: makeDoor(),
   };
+}
+
+function makeDoor(): Secrets["door"] {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return { pin: pinOf(createPublicKey(privateKey)), privateKey };
+}
+
+/** The pair is forgotten with this call. Rejects unless every two of the shares rebuild it. */
+async function makeRecovery({ keys }: Pick<Definition, "keys">): Promise<Secrets["recovery"]> {
+  const { jwk, publicKey } = pair("recovery", "x25519");
+  const [one, two, three] = keys.flatMap(({ id, role }) => (role === "trustee" ? [id] : []));
+  if (one === undefined || two === undefined || three === undefined)
+    throw new Error("the recovery key needs three trustees, and the definition has fewer");
+  return { publicKey, shares: await splitRecoveryKey(jwk, [one, two, three]) };
 }
 
 /** Writes a file that only its owner may read. */
@@ -49,18 +70,19 @@ export async function writeSecret(file: string, text: string): Promise<void> {
 
 /** Where the secrets of a stack lie. */
 export interface SecretFiles {
-  /** JWKs of offices and trustees: what people hold, `<kid>.json`. */
+  /** JWKs of offices and trustees: what people hold, `<kid>.json`; and trustees' shares of the recovery key, `<kid>.share.json`. */
   people: string;
   /** Private key file of a service's signing key, by role. */
   service: Record<"ledger" | "tabulate" | "recount", string>;
   vault: string;
-  /** None in a folder that was kept before there were witnesses. */
-  witnesses?: WitnessFiles[];
+  witnesses: WitnessFiles[];
+  /** Ingest's private key, PEM. */
+  door: string;
 }
 
 /**
- * Writes people's keys to `<folder>/keys` and the services' to `<folder>/secrets`. The recovery key is not written: it is
- * the trustees' to keep, and an exercise ends with its folder.
+ * Writes people's keys to `<folder>/keys` and the services' to `<folder>/secrets`. The recovery key is nowhere but in
+ * the trustees' shares.
  */
 export async function writeSecrets(folder: string, secrets: Secrets): Promise<SecretFiles> {
   const people = join(folder, "keys");
@@ -74,17 +96,32 @@ export async function writeSecrets(folder: string, secrets: Secrets): Promise<Se
     await writeSecret(file, `${JSON.stringify(key.jwk, null, 2)}\n`);
     if (key.role === "ledger" || key.role === "tabulate" || key.role === "recount") files[key.role] = file;
   }
+  for (const share of secrets.recovery.shares)
+    await writeSecret(join(people, `${share.trustee}.share.json`), `${JSON.stringify(share, null, 2)}\n`);
   const vault = join(services, "vault.json");
   await writeSecret(vault, `${JSON.stringify(secrets.vault.jwk, null, 2)}\n`);
-  return { people, service: files, vault, witnesses: await writeWitnesses(folder, secrets.witnesses) };
+  const door = join(services, "ingest-key.pem");
+  await writeSecret(door, secrets.door.privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  return { people, service: files, vault, witnesses: await writeWitnesses(folder, secrets.witnesses), door };
 }
 
 export const SERVICES = ["ledger", "ingest", "tabulate", "recount", "release", "watch"] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
+/** The common name of a service's certificate: its role in Postgres, where it has one. */
+export function nameOnCertificate(service: ServiceName | "stack"): string {
+  return `scrutin_${service}`;
+}
+
+/** The ledger answers ingest, the only one that asks it anything. */
+const INGEST_ANSWERS = `${inboxOf("ingest")}.>`;
+/** To read back the time at which NATS stored a heartbeat. */
+const CLOCK = ["clock.beat", "$JS.API.STREAM.MSG.GET.EVENTS"];
+
 /**
- * What each service may say and hear on NATS: the least subjects, and no verb of the JetStream API that deletes, purges,
- * updates or restores. Streams and the ledger's consumer are made by the stack before the services start.
+ * What each service may say and hear on NATS: the least subjects, and no verb of the JetStream API that makes, deletes, purges,
+ * updates or restores. Streams and the ledger's consumer are made by the stack before the services start. Each also hears what is
+ * answered to it, under a prefix of its own.
  */
 export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: string[] }> = {
   ingest: {
@@ -96,54 +133,58 @@ export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: st
       "$JS.API.CONSUMER.INFO.STATEMENTS.ledger",
       "$JS.API.CONSUMER.MSG.NEXT.STATEMENTS.ledger",
       "$JS.ACK.STATEMENTS.ledger.>",
-      "$JS.API.STREAM.MSG.GET.EVENTS",
       "receipt.*",
       "ledger.appended",
       "ledger.key",
       "incident.raised",
-      "clock.beat",
-      "_INBOX.>",
+      INGEST_ANSWERS,
+      ...CLOCK,
     ],
     subscribe: ["ledger.ask", "ledger.find", "ledger.keys"],
   },
   tabulate: {
-    publish: ["clock.beat", "incident.raised", "release.sealed", "$JS.API.STREAM.MSG.GET.EVENTS"],
-    subscribe: ["ledger.appended", "release.>"],
+    publish: ["incident.raised", "release.sealed", ...CLOCK],
+    subscribe: ["ledger.appended", "release.sealed"],
   },
   recount: {
-    publish: ["clock.beat", "incident.raised", "release.sealed", "$JS.API.STREAM.MSG.GET.EVENTS"],
-    subscribe: ["ledger.appended", "release.>"],
+    publish: ["incident.raised", "release.sealed", ...CLOCK],
+    subscribe: ["ledger.appended", "release.sealed"],
   },
-  release: { publish: ["release.published", "incident.raised"], subscribe: ["ledger.appended", "release.>"] },
+  release: { publish: ["release.published", "incident.raised"], subscribe: ["ledger.appended", "release.sealed"] },
   watch: {
     publish: ["$JS.API.STREAM.INFO.STATEMENTS", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS"],
-    subscribe: ["ledger.appended", "release.>", "incident.>", "clock.beat"],
+    subscribe: [],
   },
 };
 
-export interface NatsUser {
-  name: string;
+/** A NATS user of the stack, as it is kept with a folder that is kept. */
+export interface NatsSeed {
+  name: ServiceName | "stack";
   nkeyPublic: string;
-  permissions: { publish: { allow: string[] }; subscribe: { allow: string[] } };
   /** The seed's file, readable by its owner only. */
   file: string;
 }
 
+export interface NatsUser extends NatsSeed {
+  permissions: { publish: { allow: string[] }; subscribe: { allow: string[] } };
+}
+
 /** One NKEY user per service, and `stack` for the stack itself, which makes the streams. Seeds go to `<folder>/secrets`. */
 export async function makeNatsUsers(folder: string): Promise<NatsUser[]> {
-  const users: NatsUser[] = [];
+  const seeds: NatsSeed[] = [];
   await mkdir(join(folder, "secrets"), { recursive: true, mode: 0o700 });
   for (const name of [...SERVICES, "stack"] as const) {
     const user = nkeys.createUser();
     const file = join(folder, "secrets", `${name}.nkey`);
     await writeSecret(file, new TextDecoder().decode(user.getSeed()));
-    const { publish, subscribe } = name === "stack" ? { publish: [">"], subscribe: [">"] } : SUBJECTS_OF[name];
-    users.push({
-      name,
-      nkeyPublic: user.getPublicKey(),
-      permissions: { publish: { allow: publish }, subscribe: { allow: [...subscribe, "_INBOX.>"] } },
-      file,
-    });
+    seeds.push({ name, nkeyPublic: user.getPublicKey(), file });
   }
-  return users;
+  return seeds.map(natsUserOf);
+}
+
+/** The user with the permissions of today: those of a folder that was kept may be another version's. */
+export function natsUserOf({ name, nkeyPublic, file }: NatsSeed): NatsUser {
+  const { publish, subscribe } = name === "stack" ? { publish: [">"], subscribe: [">"] } : SUBJECTS_OF[name];
+  const permissions = { publish: { allow: publish }, subscribe: { allow: [...subscribe, `${inboxOf(name)}.>`] } };
+  return { name, nkeyPublic, file, permissions };
 }

@@ -1,20 +1,20 @@
+import { createPrivateKey } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
 import type { Definition } from "../../shared/definition/schema.ts";
-import { createStreams, STREAMS } from "../../shared/platform/nats.ts";
+import { type Bus, bringUpBus } from "./bus.ts";
+import { type Certificates, certifyDoor, makeCertificates } from "./certificates.ts";
 import { missing, type Say } from "./child.ts";
-import { type Database, openDatabase } from "./database.ts";
+import { type Database, openDatabase, type Role, withoutPassword } from "./database.ts";
 import { keepUp } from "./keep-up.ts";
-import { startNats } from "./nats.ts";
-import { findNatsServer } from "./nats-server.ts";
 import { removePostgres, startPostgres } from "./postgres.ts";
 import { type Child, supervise } from "./processes.ts";
 import {
-  makeNatsUsers,
-  type NatsUser,
+  type NatsSeed,
+  nameOnCertificate,
+  SERVICES,
   type SecretFiles,
   type Secrets,
   type ServiceName,
@@ -63,7 +63,7 @@ export interface Stack {
 type Ending = () => Promise<void>;
 
 /** What has been started so far. */
-interface Parts {
+export interface Parts {
   endings: Ending[];
   servers: Map<"Postgres" | "NATS", () => number>;
 }
@@ -87,16 +87,15 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const { endings, servers } = parts;
   await mkdir(folder, { recursive: true, mode: 0o711 });
   const before = await readKept(folder);
+  const clients = ["postgres", ...[...SERVICES, "stack" as const].map(nameOnCertificate)];
+  const certificates = await makeCertificates(join(folder, "certificates"), clients, Date.now());
   const started = await Promise.allSettled([
-    bringUpDatabase(options, before?.database, parts),
-    bringUpBus(options, before?.users, parts),
+    bringUpDatabase(options, before?.database, certificates, parts),
+    bringUpBus(options, before?.users, certificates, parts),
   ]);
   const failed = started.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-  const [database, bus] = started.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [
-    Database,
-    { url: string; users: NatsUser[] },
-  ];
+  const [database, bus] = started.map((result) => (result as PromiseFulfilledResult<unknown>).value) as [Database, Bus];
   // The servers stand: only now are the instants of a fresh exercise fixed, so that a slow start takes nothing from them.
   const files = await prepareFiles(options, before);
   const kept: Kept = { database: database.name, users: bus.users, secrets: files.secrets };
@@ -105,15 +104,13 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const common = {
     HOST: "127.0.0.1",
     PORT: "0",
-    NATS_URL: bus.url,
     SCRUTIN_DEFINITION: files.definition,
     SCRUTIN_DEFINITION_SIGNATURES: files.signatures,
     SCRUTIN_AUTHORITY: files.authority,
     SCRUTIN_PARENT: "1",
   };
   const start = async (name: ServiceName, more: Record<string, string>) => {
-    const seed = bus.users.find((user) => user.name === name);
-    const env = { ...common, ...(seed === undefined ? {} : { NATS_NKEY_FILE: seed.file }), ...more };
+    const env = { ...common, ...bus.env(name), ...more };
     const child = await supervise({
       name,
       script: join(PROJECT, "services", name, "main.ts"),
@@ -127,24 +124,25 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
     say(`${name} is up at ${child.url}`);
     return child.url;
   };
-  const vault = (name: "ledger" | "tabulate" | "recount") => ({
-    DATABASE_URL: database.urlOf(name),
+  const record = (role: Role) => recordOf(folder, database, role);
+  const vault = async (name: "ledger" | "tabulate" | "recount") => ({
+    ...(await record(name)),
     SCRUTIN_KEY_FILE: files.secrets.service[name],
     SCRUTIN_VAULT_KEY_FILE: files.secrets.vault,
   });
   // Before the ledger: it asks them what they hold before it writes.
   const { witnesses, addresses } = await bringUpWitnesses(options, files, parts);
   const [ledger, ingest] = await Promise.all([
-    start("ledger", { ...vault("ledger"), SCRUTIN_WITNESSES: addresses }),
-    start("ingest", {}),
+    start("ledger", { ...(await vault("ledger")), SCRUTIN_WITNESSES: addresses }),
+    start("ingest", await doorFiles(folder, files.secrets.door)),
   ]);
   const [tabulate, recount, release] = await Promise.all([
-    start("tabulate", { ...vault("tabulate"), SCRUTIN_INGEST_URL: ingest }),
-    start("recount", vault("recount")),
-    start("release", { DATABASE_URL: database.urlOf("release") }),
+    start("tabulate", { ...(await vault("tabulate")), SCRUTIN_INGEST_URL: ingest }),
+    start("recount", await vault("recount")),
+    start("release", await record("release")),
   ]);
   const watched = JSON.stringify({ ingest, ledger, tabulate, recount, release });
-  const watch = await start("watch", { DATABASE_URL: database.urlOf("watch"), SCRUTIN_SERVICES: watched });
+  const watch = await start("watch", { ...(await record("watch")), SCRUTIN_SERVICES: watched });
   return {
     addresses: { ingest, release, watch },
     definitionFile: files.definition,
@@ -166,7 +164,7 @@ async function endAll(endings: Ending[]): Promise<void> {
 /** What a stopped stack leaves in its folder for the next start: the last file written, so a half-made folder is not taken up. */
 interface Kept {
   database: string;
-  users: NatsUser[];
+  users: NatsSeed[];
   secrets: SecretFiles;
 }
 
@@ -174,7 +172,28 @@ const keptFile = (folder: string) => join(folder, "stack.json");
 
 async function readKept(folder: string): Promise<Kept | undefined> {
   const text = await readFile(keptFile(folder), "utf8").catch(missing);
-  return text === undefined ? undefined : (JSON.parse(text) as Kept);
+  if (text === undefined) return undefined;
+  const kept = JSON.parse(text) as Kept;
+  if (kept.secrets.door === undefined)
+    throw new Error(
+      `${folder} holds an exercise of an older version, whose definition does not name the door's key; begin another`,
+    );
+  return kept;
+}
+
+/** How a role reaches the database: by an address that is no secret, and the file of its password. */
+async function recordOf(folder: string, database: Database, role: Role): Promise<Record<string, string>> {
+  const { url, password } = withoutPassword(database.urlOf(role));
+  const file = join(folder, "secrets", `${role}.password`);
+  await writeSecret(file, password);
+  return { DATABASE_URL: url, SCRUTIN_DATABASE_PASSWORD_FILE: file };
+}
+
+/** A fresh certificate of the kept key, by which the definition knows the door. */
+async function doorFiles(folder: string, key: string): Promise<Record<string, string>> {
+  const cert = join(folder, "certificates", "ingest.pem");
+  await writeSecret(cert, await certifyDoor(createPrivateKey(await readFile(key)), Date.now()));
+  return { SCRUTIN_TLS_CERT_FILE: cert, SCRUTIN_TLS_KEY_FILE: key };
 }
 
 async function prepareFiles({ folder, makeExercise, say }: StackOptions, kept: Kept | undefined) {
@@ -198,19 +217,21 @@ async function prepareFiles({ folder, makeExercise, say }: StackOptions, kept: K
 async function bringUpDatabase(
   options: StackOptions,
   kept: string | undefined,
+  certificates: Certificates,
   { endings, servers }: Parts,
 ): Promise<Database> {
   const { folder, say, databaseUrl, keepData } = options;
   let serverUrl = databaseUrl;
   if (serverUrl === undefined) {
     const data = join(folder, "postgres");
+    const tls = { server: certificates.postgres, admin: certificates.client("postgres") };
     const {
       first: server,
       pid,
       stop,
     } = await keepUp(
       "Postgres",
-      (port) => startPostgres({ folder: data, say, ...(port !== undefined && { port }) }),
+      (port) => startPostgres({ folder: data, say, tls, ...(port !== undefined && { port }) }),
       say,
     );
     endings.push(async () => {
@@ -221,7 +242,8 @@ async function bringUpDatabase(
     serverUrl = server.url;
     say(`Postgres is up on port ${server.port}`);
   }
-  const database = await openDatabase(serverUrl, kept);
+  const clientOf = databaseUrl === undefined ? certificates.client : undefined;
+  const database = await openDatabase(serverUrl, kept, clientOf);
   if (databaseUrl !== undefined) {
     say(`using the Postgres of DATABASE_URL, database ${database.name}`);
     if (!keepData) endings.push(() => database.drop());
@@ -229,39 +251,9 @@ async function bringUpDatabase(
   return database;
 }
 
-async function bringUpBus(
-  options: StackOptions,
-  kept: NatsUser[] | undefined,
-  { endings, servers }: Parts,
-): Promise<{ url: string; users: NatsUser[] }> {
-  const { folder, say, natsUrl, keepData } = options;
-  if (natsUrl !== undefined) {
-    say("using the NATS server of NATS_URL");
-    await prepareStreams(natsUrl, undefined, kept === undefined);
-    if (!keepData) endings.push(() => removeStreams(natsUrl));
-    return { url: natsUrl, users: [] };
-  }
-  const users = kept ?? (await makeNatsUsers(folder));
-  const binary = await findNatsServer({ say });
-  const {
-    first: server,
-    pid,
-    stop,
-  } = await keepUp(
-    "NATS",
-    (port) => startNats({ folder: join(folder, "nats"), binary, users, say, ...(port !== undefined && { port }) }),
-    say,
-  );
-  endings.push(stop);
-  servers.set("NATS", pid);
-  say(`NATS is up on port ${server.port}`);
-  await prepareStreams(server.url, users.find((user) => user.name === "stack")?.file, false);
-  return { url: server.url, users };
-}
-
 async function bringUpWitnesses(
   { folder, say }: StackOptions,
-  { definition, secrets: { witnesses: files = [] } }: { definition: string; secrets: SecretFiles },
+  { definition, secrets: { witnesses: files } }: { definition: string; secrets: SecretFiles },
   { endings }: Parts,
 ): Promise<{ witnesses: Child[]; addresses: string }> {
   const read = JSON.parse(await readFile(definition, "utf8")) as Definition;
@@ -269,41 +261,6 @@ async function bringUpWitnesses(
   const witnesses = await startWitnesses(files, read, { folder, say, started });
   return { witnesses, addresses: await writeAddresses(folder, files, witnesses) };
 }
-
-async function openBus(url: string, seedFile?: string): Promise<NatsConnection> {
-  const seed = seedFile === undefined ? {} : { authenticator: nkeyAuthenticator(await readFile(seedFile)) };
-  return connect({ servers: url, name: "stack", ...seed });
-}
-
-/** Makes the streams; where they must not be there yet, a server that carries another election is refused. */
-async function prepareStreams(url: string, seedFile: string | undefined, mustBeNew: boolean): Promise<void> {
-  const nc = await openBus(url, seedFile);
-  try {
-    const { streams } = await nc.jetstreamManager();
-    for await (const { config } of streams.list()) {
-      if (mustBeNew && OUR_STREAMS.includes(config.name)) {
-        throw new Error(
-          `the NATS server of NATS_URL already carries an election (stream ${config.name}); use another server or account`,
-        );
-      }
-    }
-    await createStreams(nc);
-  } finally {
-    await nc.close();
-  }
-}
-
-async function removeStreams(url: string): Promise<void> {
-  const nc = await openBus(url);
-  try {
-    const { streams } = await nc.jetstreamManager();
-    for (const name of OUR_STREAMS) await streams.delete(name);
-  } finally {
-    await nc.close();
-  }
-}
-
-const OUR_STREAMS: readonly string[] = Object.values(STREAMS);
 
 /** A fresh folder for one stack; others may enter it, as the user that Postgres runs as must, but not look around. */
 export async function freshFolder(): Promise<string> {

@@ -90,11 +90,12 @@ export function compareVerdicts(
 ): void {
   const where = { index: entry.index };
   if (statement.type === "lift" && ledger.verdict === "accepted") requireOpenGate(state, entry, statement, where);
-  // The ledger's own clocks, and Postgres' look, may keep the gate shut: nobody can read those from outside.
-  const isRefusedLift = statement.type === "lift" && ledger.findings.some(isGateClosed);
+  // The ledger's own clocks, and Postgres' look, may refuse a lift or a closure: nobody can read those from outside.
+  const code = refusedByClocks(statement);
+  const apart = ({ findings }: Verdict) => canonical(findings.filter((finding) => finding.code !== code));
+  const isRefusedByClocks = ledger.findings.some((finding) => finding.code === code);
   const isSame = (allowed: Verdict) =>
-    canonical(bare(allowed)) === canonical(bare(ledger)) ||
-    (isRefusedLift && canonical(apartFromGate(allowed)) === canonical(apartFromGate(ledger)));
+    canonical(bare(allowed)) === canonical(bare(ledger)) || (isRefusedByClocks && apart(allowed) === apart(ledger));
   if (rules.some(isSame)) return;
   const given = [...new Set(rules.map(inWords))].join(", or ");
   const what = `Entry ${entry.index} (${entry.type} of ${entry.state}) is ${inWords(ledger)} in the log; the rules give ${given}.`;
@@ -102,8 +103,11 @@ export function compareVerdicts(
 }
 
 const bare = ({ verdict, findings }: Verdict) => ({ verdict, findings });
-const isGateClosed = ({ code }: Finding) => code === "F.501";
-const apartFromGate = ({ findings }: Verdict) => findings.filter((finding) => !isGateClosed(finding));
+
+function refusedByClocks(statement: Statement): Finding["code"] | undefined {
+  if (statement.type === "lift") return "F.501";
+  return statement.type === "polls" && statement.polls === "closed" ? "F.401" : undefined;
+}
 
 function inWords({ verdict, findings }: Verdict): string {
   const codes = findings.slice(0, 5).map(({ code, unit }) => (unit === undefined ? code : `${code} on ${unit}`));
@@ -150,6 +154,8 @@ function reasonInWords(reason: GateReason): string {
       return `the last poll closes at ${new Date(reason.until).toISOString()}`;
     case "clock.missing":
       return `the clock of ${reason.clock} was not read`;
+    case "clock.went-back":
+      return `the clock of ${reason.clock} went back by ${reason.byMs} ms`;
     case "clocks.disagree":
       return `the clocks disagree by ${reason.spreadMs} ms`;
     case "closure.missing":

@@ -1,9 +1,11 @@
 import type { Context, Hono } from "hono";
 import type { Logger } from "pino";
+import type { Definition } from "../../shared/definition/schema.ts";
 import { addressName, type Buckets, type Room } from "../../shared/platform/bounds.ts";
 import { createApp, type Env, Problem, readBody, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
+import { leastAnswerBytes } from "../../shared/statement/least-bytes.ts";
 import { answerOf } from "./answer.ts";
 import type { Bus } from "./bus.ts";
 import { type Authentic, admit, charge, type Door } from "./door.ts";
@@ -12,6 +14,7 @@ import { DEFAULT_WAIT_S, MAX_WAIT_S } from "./limits.ts";
 export interface IngestDeps {
   log: Logger;
   metrics: Metrics;
+  definition: Definition;
   door: Omit<Door, "verified">;
   /** By address: charged before anything is read. */
   addresses: Buckets;
@@ -22,7 +25,7 @@ export interface IngestDeps {
 
 /** The only door in. */
 export function buildApp(deps: IngestDeps): Hono<Env> {
-  const { log, metrics, bus, room } = deps;
+  const { log, metrics, bus } = deps;
   const outcomes = metrics.counter("ingest_statements_total", "Statements by what became of them at the door.", [
     "outcome",
   ]);
@@ -47,7 +50,7 @@ export function buildApp(deps: IngestDeps): Hono<Env> {
 
   app.post("/v1/statements", async (c) => {
     try {
-      const answer = await take(c, { door, addresses: deps.addresses, room, bus });
+      const answer = await take(c, { ...deps, door });
       outcomes.inc({ outcome: answer.status === 201 ? "receipt" : "received" });
       return answer;
     } catch (error) {
@@ -67,9 +70,9 @@ export function buildApp(deps: IngestDeps): Hono<Env> {
   return app;
 }
 
-type Inside = Pick<IngestDeps, "addresses" | "room" | "bus"> & { door: Door };
+type Inside = Pick<IngestDeps, "definition" | "addresses" | "room" | "bus"> & { door: Door };
 
-async function take(c: Context<Env>, { door, addresses, room, bus }: Inside): Promise<Response> {
+async function take(c: Context<Env>, { definition, door, addresses, room, bus }: Inside): Promise<Response> {
   requireMediaType(c);
   const address = addressName(remoteAddress(c));
   charge(addresses.take(address, door.now()));
@@ -79,7 +82,7 @@ async function take(c: Context<Env>, { door, addresses, room, bus }: Inside): Pr
   try {
     const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES, held.grow), address);
     const receipt = authentic.ended ? await recall(bus, authentic) : await bus.carry(authentic, wait_s * 1000);
-    return receipt === undefined ? received(c, authentic) : c.json(answerOf(authentic.sha256, receipt), 201);
+    return receipt === undefined ? received(c, authentic) : answered(c, authentic, receipt, definition);
   } finally {
     held.release();
   }
@@ -90,6 +93,16 @@ async function recall(bus: Bus, authentic: Authentic): Promise<string> {
   const receipt = await bus.recall(authentic);
   if (receipt === undefined) throw new Problem("key.ended");
   return receipt;
+}
+
+/**
+ * The office's alone; but whoever sees the lines sees how long it is. JSON may end in spaces, and they fill it up to a length in which
+ * neither figures nor findings show.
+ */
+function answered(c: Context<Env>, authentic: Authentic, receipt: string, definition: Definition): Response {
+  const answer = JSON.stringify(answerOf(authentic.sha256, receipt));
+  const least = leastAnswerBytes(definition, authentic.statement);
+  return c.body(answer.padEnd(least), 201, { "content-type": "application/json" });
 }
 
 function received(c: Context<Env>, { sha256 }: Authentic): Response {
@@ -109,6 +122,9 @@ export function waitOf(prefer: string | undefined): number {
   return asked === undefined ? DEFAULT_WAIT_S : Math.min(MAX_WAIT_S, Number(asked));
 }
 
+/** More than two of the largest statements' envelopes differ by. */
+const IN_HAND_STEP_BYTES = 2 * 1024 * 1024;
+
 function observeLoad({ metrics, door, room, bus }: IngestDeps): void {
   const gauge = (name: string, help: string, read: () => number) => {
     const made = metrics.gauge(name, help);
@@ -116,6 +132,8 @@ function observeLoad({ metrics, door, room, bus }: IngestDeps): void {
     Object.assign(made, { collect: () => made.set(read()) });
   };
   gauge("ingest_verifying", "Signatures being checked.", () => door.verifying.taken);
-  gauge("ingest_bytes_in_hand", "Bytes of bodies being read or carried.", () => room.taken);
+  // Whole steps: of one statement alone the bytes would tell how many digits its figures have.
+  const inHand = () => Math.ceil(room.taken / IN_HAND_STEP_BYTES) * IN_HAND_STEP_BYTES;
+  gauge("ingest_bytes_in_hand", "Bytes of bodies being read or carried, in steps of 2 MiB.", inHand);
   gauge("ingest_waiting", "Statements whose receipt is awaited.", () => bus.waiting());
 }

@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { headers, type JetStreamClient, type Msg, type MsgHdrs, type NatsConnection, NatsError } from "nats";
 import type { Logger } from "pino";
+import type { Definition } from "../../shared/definition/schema.ts";
 import { Problem } from "../../shared/platform/http.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { type DataKey, open, SealBroken, type Sealer, seal } from "../../shared/platform/seal.ts";
+import { leastStatementBytes } from "../../shared/statement/least-bytes.ts";
 import type { Authentic } from "./door.ts";
 
 /**
@@ -38,8 +40,14 @@ const FLUSH_MS = 1_000;
 
 type Waiter = (receipt: string) => void;
 
-export function createBus(opts: { nc: NatsConnection; sealer: Sealer; now(): number; log: Logger }): Bus {
-  const { nc, sealer, now, log } = opts;
+export function createBus(opts: {
+  nc: NatsConnection;
+  definition: Definition;
+  sealer: Sealer;
+  now(): number;
+  log: Logger;
+}): Bus {
+  const { nc, definition, sealer, now, log } = opts;
   const stream = nc.jetstream({ timeout: PUBLISH_MS });
   const reply = SUBJECTS.receipt(randomBytes(16).toString("hex"));
   const waiters = new Map<string, Set<Waiter>>();
@@ -49,9 +57,11 @@ export function createBus(opts: { nc: NatsConnection; sealer: Sealer; now(): num
       else deliver(msg, { sealer, waiters, log });
     },
   });
-  const wrap = async ({ sha256, bytes }: Authentic): Promise<Sealed> => {
+  const wrap = async ({ sha256, bytes, statement, signatures }: Authentic): Promise<Sealed> => {
     const key = await sealer.current(now());
-    return { key, sha256, sealed: seal(key.key, "statement", sha256, bytes), head: headersOf(key, sha256, reply) };
+    const atLeast = leastStatementBytes(definition, statement, signatures);
+    const sealed = seal(key.key, "statement", sha256, bytes, { atLeast });
+    return { key, sha256, sealed, head: headersOf(key, sha256, reply) };
   };
   return {
     async carry(authentic, wait_ms) {

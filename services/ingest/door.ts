@@ -15,6 +15,8 @@ export interface Authentic {
   /** SHA-256 of the bytes, hex. */
   sha256: string;
   statement: Statement;
+  /** In the envelope. */
+  signatures: number;
   /** One of its keys has been replaced or revoked: nothing new is taken from it. */
   ended: boolean;
 }
@@ -59,7 +61,8 @@ export async function admit(door: Door, bytes: Uint8Array, address: string): Pro
   if (tooFewSigned(statement, keys, door.signaturesRequired(statement.state))) throw new Problem("signatures.missing");
   if (isOriginDecision(statement)) throw new Problem("decision.origin-at-start");
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { bytes, sha256, statement, ended: hasEndedSigner(door.signers, statement, keys) };
+  const signatures = envelope.signatures.length;
+  return { bytes, sha256, statement, signatures, ended: hasEndedSigner(door.signers, statement, keys) };
 }
 
 /** A forger who floods under another's key id spends the share of the own address, never the key's. */

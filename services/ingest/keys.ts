@@ -2,15 +2,15 @@ import { type NatsConnection, NatsError } from "nats";
 import type { Logger } from "pino";
 import { z } from "zod";
 import type { Register } from "../../shared/definition/register.ts";
-import { keyFindings } from "../../shared/ledger/key-rules.ts";
-import { applyKey, createKeyBook, type KeyBook } from "../../shared/ledger/keys.ts";
+import { keyFindings, maySuspend } from "../../shared/ledger/key-rules.ts";
+import { applyKey, changesKeys, createKeyBook, type KeyBook } from "../../shared/ledger/keys.ts";
 import { follow } from "../../shared/platform/follow.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { authenticate } from "../../shared/statement/authentic.ts";
 import { openEnvelope } from "../../shared/statement/jws.ts";
 
 /**
- * The keys of the log as this door knows them: those of the definition, and what the ledger says that `key` statements made of them.
+ * The keys of the log as this door knows them: those of the definition, and what the ledger says that `key` statements and suspensions made of them.
  * The ledger judges by its own. A door that has not heard yet costs an office a second try, or lets in what is then quarantined.
  */
 export interface KnownKeys {
@@ -67,7 +67,7 @@ export async function followKeys(opts: {
   return { book, stop: follower.stop };
 }
 
-const UNLEARNT = "what came as a key statement of the log is none";
+const UNLEARNT = "what came as a statement of the log that changes keys is none";
 
 async function ask(nc: NatsConnection, from: number, log: Logger): Promise<Told[] | undefined> {
   try {
@@ -82,7 +82,7 @@ async function ask(nc: NatsConnection, from: number, log: Logger): Promise<Told[
 
 /**
  * Applies one statement as if the bus had made it up: it must be authentic, of this election, and bring or end what it may. What is
- * known already, or can not have been accepted, changes nothing. False if it is no authentic `key` statement of this election.
+ * known already, or can not have been accepted, changes nothing. False if it is no authentic statement of this election that changes keys.
  */
 async function learn(book: KeyBook, { index, jws }: Told, register: Register): Promise<boolean> {
   const opened = openEnvelope(Buffer.from(jws, "base64"));
@@ -90,8 +90,12 @@ async function learn(book: KeyBook, { index, jws }: Told, register: Register): P
   const authenticity = await authenticate(opened.envelope, book);
   if (authenticity.kind === "refused") return false;
   const { statement } = authenticity;
-  if (statement.type !== "key" || statement.definition !== register.hash) return false;
+  if (!changesKeys(statement) || statement.definition !== register.hash) return false;
   const keys = authenticity.signers.map(({ key }) => key);
+  if (statement.type === "decision") {
+    if (maySuspend(book, statement, keys)) applyKey(book, index, statement);
+    return true;
+  }
   const isState = (id: string) => register.state(id) !== undefined;
   // When the ledger received it is not known here; only the ledger judges by it.
   if (keyFindings(book, statement, keys, Number.POSITIVE_INFINITY, isState).length === 0)

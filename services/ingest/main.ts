@@ -2,16 +2,15 @@ import { z } from "zod";
 import { createBuckets, createRoom, type Rate } from "../../shared/platform/bounds.ts";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
-  HOST,
   loadDefinition,
-  NATS_NKEY_FILE,
-  NATS_URL,
-  PORT,
   readConfig,
+  refuseConfig,
   SCRUTIN_AUTHORITY,
   SCRUTIN_DEFINITION,
   SCRUTIN_DEFINITION_SIGNATURES,
 } from "../../shared/platform/config.ts";
+import { LISTEN, NATS, readListen, readNats } from "../../shared/platform/credentials.ts";
+import { pinProblem } from "../../shared/platform/door.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { openNats } from "../../shared/platform/nats.ts";
@@ -41,10 +40,8 @@ const rate = (fallback: Rate) =>
 
 runService("ingest", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("ingest", {
-    HOST,
-    PORT,
-    NATS_URL,
-    NATS_NKEY_FILE,
+    ...LISTEN,
+    ...NATS,
     SCRUTIN_DEFINITION,
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
@@ -52,8 +49,12 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
     INGEST_RATE_CLAIM: rate(CLAIM_RATE),
     INGEST_RATE_KEY: rate(KEY_RATE),
   });
+  const listen = await readListen(config);
+  const bus = await readNats(config);
   const { definition, hash, register } = await loadDefinition(config);
-  const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "ingest", log });
+  const problem = listen.tls && pinProblem(listen.tls, definition.door?.pins);
+  if (problem !== undefined) refuseConfig([`SCRUTIN_TLS_CERT_FILE: ${problem}`]);
+  const nc = await openNats({ ...bus, service: "ingest", log });
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
@@ -64,6 +65,7 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
   const app = buildApp({
     log,
     metrics,
+    definition,
     door: {
       signers: keys.book,
       signaturesRequired: (state) => register.state(state)?.signaturesRequired ?? 1,
@@ -75,9 +77,9 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
     },
     addresses: createBuckets(config.INGEST_RATE_ADDRESS),
     room: createRoom(MAX_BYTES_IN_HAND, MAX_BYTES_PER_ADDRESS),
-    bus: createBus({ nc, sealer, now: systemClock, log }),
+    bus: createBus({ nc, definition, sealer, now: systemClock, log }),
   });
-  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  const server = await serve(app, { ...listen, log });
   onStop(() => server.close());
   announce(log, server.url);
 });

@@ -27,6 +27,7 @@ function doorWith(changes: { addresses?: Rate; claims?: Rate; bytes?: [number, n
   const deps: IngestDeps = {
     log: createHeardLog().log,
     metrics: createMetrics("ingest"),
+    definition: sample.definition,
     addresses: createBuckets(changes.addresses ?? PLENTY),
     room,
     door: {

@@ -144,7 +144,7 @@ describe("a COMMIT that fails", () => {
     await eventually(() => receipts.get(tally.sha256)?.length === 1);
     // Again, as after an acknowledgement that was lost: the stream itself would drop a repetition, so by core NATS.
     const { headers, data } = sealedFor(key, tally.sha256, tally.bytes, reply);
-    const answer = await bus.request("ledger.ask", data, { headers, timeout: 5_000 });
+    const answer = await (await harness.nats("ingest")).request("ledger.ask", data, { headers, timeout: 5_000 });
     expect(answer.headers?.get("Scrutin-Status")).toBe("known");
     const again = Buffer.from(open(key.key, "receipt", tally.sha256, answer.data)).toString("ascii");
     expect(again).toBe(receipts.get(tally.sha256)?.[0]);

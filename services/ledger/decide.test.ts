@@ -8,7 +8,7 @@ import {
   signSample,
 } from "../../shared/definition/sample.ts";
 import { createGaps } from "../../shared/ledger/gaps.ts";
-import { createFrontier, emptyRoot } from "../../shared/ledger/merkle.ts";
+import { appendLeaf, createFrontier, emptyRoot } from "../../shared/ledger/merkle.ts";
 import { createLedgerState } from "../../shared/ledger/state.ts";
 import { createKeyring, type DataKey } from "../../shared/platform/seal.ts";
 import { signersOf } from "../../shared/statement/authentic.ts";
@@ -27,10 +27,11 @@ const opener = {
   keyring: createKeyring({ definition: hash, vaultPrivateKey: sample.vault.privateKey }),
 };
 const LATER = SAMPLE_CLOSE + 60_000;
+const LATE = { process: LATER, postgres: LATER, nats: LATER };
 const at: Circumstances = {
   register,
   received: LATER,
-  clocks: { process: LATER, postgres: LATER, nats: LATER },
+  seen: { clocks: LATE, floor: LATE },
   salt: () => Buffer.alloc(32),
 };
 let key: DataKey;
@@ -137,6 +138,47 @@ describe("a batch", () => {
     expect(codesOf(decision)).toEqual([[], [], []]);
     expect(decision.rest).toEqual([last]);
     expect(log.state.gate.lifted).toBe(false);
+  });
+
+  it("a lift is refused while a clock reads less than this process has seen of it", async () => {
+    const instant = new Date(LATER).toISOString();
+    const clocks = { process: instant, postgres: instant, nats: instant };
+    const lift = await authentic({ type: "lift", ...sampleCommon(sample, "EU", 1), clocks }, "tabulate-1", "recount-1");
+    const closed = [
+      await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1"),
+      await authentic({ type: "polls", ...sampleCommon(sample, "LU", 1), polls: "closed" }, "LU-1", "LU-2"),
+    ];
+    for (const clock of ["process", "postgres", "nats"] as const) {
+      const seen = { clocks: LATE, floor: { ...LATE, [clock]: LATER + 1 } };
+      expect(codesOf(decide(openLog(), [...closed, lift], [], { ...at, seen }))).toEqual([[], [], ["F.501"]]);
+    }
+  });
+
+  it("an extension and its void are facts of the gate; a suspension and a recovery are none", async () => {
+    const until = new Date(SAMPLE_CLOSE + 3_600_000).toISOString();
+    const common = (sequence: number) => ({ ...sampleCommon(sample, "EU", sequence), reason: "as agreed" });
+    const both = ["trustee-1", "trustee-2"];
+    const batch = [
+      await authentic(
+        { type: "polls", ...sampleCommon(sample, "AT", 1), polls: "extended", until, reason: "a queue" },
+        "AT-1",
+      ),
+      await authentic({ type: "decision", ...common(1), decision: "void", about: "AT", entry: 41 }, ...both),
+      await authentic(
+        { type: "decision", ...common(2), decision: "suspend", about: "EU", trustee: "trustee-3" },
+        ...both,
+      ),
+      await authentic({ type: "decision", ...common(3), decision: "recover", about: "EU" }, ...both),
+    ];
+    const log = openLog();
+    for (let n = 0; n < 41; n++) appendLeaf(log.frontier, Buffer.alloc(32, n));
+    const decision = decide(log, batch, [], at);
+    expect(codesOf(decision)).toEqual([[], [], [], []]);
+    expect(gateFactsOf(decision.drafts)).toEqual([
+      { index: 41, kind: "extended", state: "AT", constituency: null, until, voids: null },
+      { index: 42, kind: "void", state: "AT", constituency: null, until: null, voids: 41 },
+    ]);
+    expect(log.state.keys.get("trustee-3")?.ended).toEqual({ index: 43, how: "suspended" });
   });
 
   it("only what was accepted is a fact of the gate", async () => {

@@ -1,13 +1,14 @@
 import type { Register } from "../../shared/definition/register.ts";
-import type { ClockReadings } from "../../shared/embargo/gate.ts";
 import { type HeadBefore, isOriginDecision } from "../../shared/ledger/authority.ts";
 import { canonical, commitJudgement, type Entry, type Judgement, type Verdict } from "../../shared/ledger/entry.ts";
 import type { Gaps } from "../../shared/ledger/gaps.ts";
 import { judge } from "../../shared/ledger/judge.ts";
 import { appendLeaf, cloneFrontier, type Frontier, leafHash } from "../../shared/ledger/merkle.ts";
 import { applyAccepted, type LedgerState } from "../../shared/ledger/state.ts";
+import type { SeenClocks } from "../../shared/platform/clock-readings.ts";
 import { seal } from "../../shared/platform/seal.ts";
 import { isNewcomer, speaksFor } from "../../shared/statement/authentic.ts";
+import { leastJudgementBytes } from "../../shared/statement/least-bytes.ts";
 import { OPEN_TYPES, type Statement } from "../../shared/statement/types.ts";
 import type { Authentic } from "./delivery.ts";
 import type { EntryRow, GateFact, OriginRow, UsedSequence } from "./store.ts";
@@ -49,8 +50,10 @@ export interface Circumstances {
   register: Register;
   /** Never earlier than the entry before, ms. */
   received: number;
-  /** Read when there is a lift to judge. */
-  clocks: ClockReadings | undefined;
+  /** Read when there is a lift to judge, with the highest readings before. */
+  seen: SeenClocks | undefined;
+  /** Postgres' clock, ms: read when there is a closure to judge. */
+  postgres?: number | undefined;
   /** The head that is written on; given only where an origin may be opened. */
   head?: HeadBefore;
   /** 32 random bytes each time. */
@@ -98,7 +101,9 @@ export function decide(
       received: at.received,
       equivocates,
       targetUsed: statement.type === "void" && isTaken(slot(signers[0].id, statement.voids)),
-      clocks: isLift ? at.clocks : undefined,
+      clocks: isLift ? at.seen?.clocks : undefined,
+      floor: isLift ? at.seen?.floor : undefined,
+      postgres: at.postgres,
       head: at.head,
     };
     const verdict = judge(log.state, input, at.register.hash);
@@ -173,8 +178,10 @@ export function liftOf(drafts: readonly Draft[]): Draft | undefined {
 /** The tree with these drafts appended, and the rows that they become. */
 export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Frontier; entries: EntryRow[] } {
   const frontier = cloneFrontier(log.frontier);
+  const { definition } = log.state.register;
   const entries = drafts.map(({ authentic, entry, judgement, takesSequence }): EntryRow => {
     const { sha256, dataKey, sealed, payload, bytes } = authentic;
+    const atLeast = leastJudgementBytes(definition, authentic.statement);
     const body = Buffer.from(canonical(entry), "utf8");
     const leaf = leafHash(body);
     appendLeaf(frontier, leaf);
@@ -193,7 +200,7 @@ export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Fr
         sha256,
         dataKey: dataKey.id,
         sealed,
-        judgement: seal(dataKey.key, "judgement", entry.statement, judged),
+        judgement: seal(dataKey.key, "judgement", entry.statement, judged, { atLeast }),
         clear: OPEN_TYPES.has(entry.type) ? bytes : null,
       },
     };
@@ -228,9 +235,25 @@ export function gateFactsOf(drafts: readonly Draft[]): GateFact[] {
     if (statement.type === "polls") {
       const until = statement.polls === "extended" ? statement.until : null;
       const { polls: kind, state, constituency = null } = statement;
-      return [{ index, kind, state, constituency, until }];
+      return [{ index, kind, state, constituency, until, voids: null }];
     }
-    if (statement.type !== "decision" || statement.decision === "draw" || statement.decision === "origin") return [];
-    return [{ index, kind: statement.decision, state: statement.about, constituency: null, until: null }];
+    return statement.type === "decision" ? decisionFacts(index, statement) : [];
   });
+}
+
+function decisionFacts(index: number, decision: Extract<Statement, { type: "decision" }>): GateFact[] {
+  const fact = { index, constituency: null, until: null, voids: null };
+  switch (decision.decision) {
+    case "hold":
+    case "resume":
+    case "override":
+      return [{ ...fact, kind: decision.decision, state: decision.about }];
+    case "void":
+      return [{ ...fact, kind: "void", state: decision.about, voids: decision.entry }];
+    case "suspend":
+    case "recover":
+    case "origin":
+    case "draw":
+      return [];
+  }
 }

@@ -1,6 +1,6 @@
 import { createInbox as inboxSubject, type Msg, type NatsConnection, nanos, type Subscription } from "nats";
 import type { Logger } from "pino";
-import { LEDGER_CONSUMER, STREAMS } from "../../shared/platform/nats.ts";
+import { inboxOf, LEDGER_CONSUMER, STREAMS } from "../../shared/platform/nats.ts";
 
 /**
  * What waits in the stream, as the ledger takes it: whatever is there, at most a batch. The next batch is fetched while one
@@ -41,7 +41,7 @@ export function openInbox(nc: NatsConnection, log: Logger): Inbox {
 class StreamInbox implements Inbox {
   private readonly nc: NatsConnection;
   private readonly log: Logger;
-  private readonly subject = inboxSubject();
+  private readonly subject = inboxSubject(inboxOf("ledger"));
   private readonly subscription: Subscription;
   private fetched: Msg[] = [];
   /** How many the present request may still bring; 0: there is none. */

@@ -1,6 +1,6 @@
 import type { Pool } from "pg";
 import type { Definition } from "../../shared/definition/schema.ts";
-import type { KeyBook } from "../../shared/ledger/keys.ts";
+import { changesKeys, type KeyBook } from "../../shared/ledger/keys.ts";
 import { createAuthority, openRow, verifyEntries } from "../../shared/platform/log-entry.ts";
 import { selectKeyEntries } from "../../shared/platform/log-rows.ts";
 import type { Keyring } from "../../shared/platform/seal.ts";
@@ -18,7 +18,7 @@ export interface LiveKeys {
    * choose how often the database is asked.
    */
   lookAgain(): Promise<boolean>;
-  /** Indexes of accepted `key` statements from this one on, ascending. */
+  /** Indexes of accepted statements that change keys (`key`, and suspensions), from this one on, ascending. */
   accepted(from: number): number[];
 }
 
@@ -26,7 +26,7 @@ const LOOK_AGAIN_MS = 1_000;
 
 export function createLiveKeys(opts: { pool: Pool; definition: Definition; hash: string; keyring: Keyring }): LiveKeys {
   const { pool, definition, hash, keyring } = opts;
-  const authority = createAuthority(definition);
+  const authority = createAuthority(definition, hash);
   const accepted: number[] = [];
   let next = 1;
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -37,7 +37,8 @@ export function createLiveKeys(opts: { pool: Pool; definition: Definition; hash:
       if (rows.length === 0) return;
       const unsealed = await Promise.all(rows.map((row) => openRow(row, row.index, keyring, hash)));
       for (const entry of await verifyEntries(unsealed, authority)) {
-        if (entry.verdict === "accepted") accepted.push(entry.index);
+        const { statement, verdict } = entry;
+        if (statement !== null && changesKeys(statement) && verdict === "accepted") accepted.push(entry.index);
         next = entry.index + 1;
       }
     }

@@ -75,6 +75,29 @@ const closures = (sample: Sample) => [
   },
 ];
 
+const overrides = (sample: Sample) =>
+  ["AT", "LU"].map((about, n) => ({
+    statement: {
+      type: "decision",
+      ...sampleCommon(sample, "EU", n + 1),
+      decision: "override",
+      about,
+      reason: "no line to the office",
+    } as Statement,
+    kids: ["trustee-1", "trustee-2"],
+  }));
+
+/** Polls that close tomorrow, and a ledger whose own clocks are past that. */
+function lying() {
+  const closesAt = Math.ceil(Date.now() / 1000) * 1000 + 86_400_000;
+  const late = closesAt + 1_000;
+  const options: LedgerOptions = {
+    now: () => late,
+    readClocks: async () => ({ process: late, postgres: late, nats: late }),
+  };
+  return { closesAt, options };
+}
+
 function lift(sample: Sample, sequence = 1) {
   const clock = new Date(SAMPLE_CLOSE).toISOString();
   const clocks = { process: clock, postgres: clock, nats: clock };
@@ -126,14 +149,9 @@ describe("a lift", () => {
 
   it("that only Postgres refuses is quarantined, and the rest of its batch is not lost", () => {
     // The ledger's own clocks lie; Postgres' does not, and its polls close tomorrow.
-    const closesAt = Math.ceil(Date.now() / 1000) * 1000 + 86_400_000;
-    const late = closesAt + 1_000;
-    const options: LedgerOptions = {
-      now: () => late,
-      readClocks: async () => ({ process: late, postgres: late, nats: late }),
-    };
+    const { closesAt, options } = lying();
     return inWorld(sampleDefinition({ closesAt }), async ({ sample, judged, query, logged }) => {
-      const receipts = await judged([...closures(sample), lift(sample), tally(sample, 1)], options);
+      const receipts = await judged([...overrides(sample), lift(sample), tally(sample, 1)], options);
       // It was Postgres, not the ledger, that said no.
       expect(logged).toContain("postgres refuses the lift");
       expect(verdicts(receipts)).toEqual([["accepted"], ["accepted"], ["quarantined", "F.501"], ["accepted"]]);
@@ -142,6 +160,17 @@ describe("a lift", () => {
       expect(row).toEqual({ entries: 5, last: 4 });
       // What was quarantined is so after a restart as well: judged again, the next lift meets the same wall.
       expect(verdicts(await judged([lift(sample, 2)], options))).toEqual([["quarantined", "F.501"]]);
+    });
+  });
+});
+
+describe("a closure", () => {
+  it("is accepted by the ledger's clock and Postgres' only", () => {
+    const { closesAt, options } = lying();
+    return inWorld(sampleDefinition({ closesAt }), async ({ sample, judged, query }) => {
+      const receipts = await judged([...closures(sample), tally(sample, 1)], options);
+      expect(verdicts(receipts)).toEqual([["quarantined", "F.401"], ["quarantined", "F.401"], ["accepted"]]);
+      expect(await query("select 1 from ledger.gate_fact")).toEqual([]);
     });
   });
 });

@@ -25,7 +25,8 @@ import {
 } from "../../test/ledger.ts";
 import { type RunningWitness, startWitness } from "../../test/witnesses.ts";
 import { LogContradicted } from "./contradiction.ts";
-import { type GivenOrigin, givenOrigin, StartRefused } from "./origin.ts";
+import { StartRefused } from "./given.ts";
+import { type GivenOrigin, givenOrigin } from "./origin.ts";
 
 /** The log's own key rotates: two trustees open a new origin, and the same log goes on. */
 
@@ -90,7 +91,7 @@ async function send(bytes: Uint8Array = nextTally()): Promise<string> {
 }
 async function ask(bytes: Uint8Array): Promise<string> {
   const { headers, data } = sealedFor(key, hashOf(bytes), bytes, reply);
-  const answer = await bus.request("ledger.ask", data, { headers, timeout: 5_000 });
+  const answer = await (await harness.nats("ingest")).request("ledger.ask", data, { headers, timeout: 5_000 });
   return Buffer.from(open(key.key, "receipt", hashOf(bytes), answer.data)).toString("ascii");
 }
 const kidOf = (receipt: string) =>

@@ -1,28 +1,25 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import type { Definition, Key } from "../../shared/definition/schema.ts";
 import {
   type HeadBefore,
+  isOriginDecision,
   type LogAuthority,
   type OriginDecision,
   presentAuthority,
   readOriginDecision,
 } from "../../shared/ledger/authority.ts";
 import type { Finding } from "../../shared/ledger/entry.ts";
-import { LogBroken } from "../../shared/platform/log-entry.ts";
-import { createDataKey, seal } from "../../shared/platform/seal.ts";
 import { signersOf } from "../../shared/statement/authentic.ts";
 import type { Authentic } from "./delivery.ts";
+import { type Given, type Loaded, readGivenFile, refusedBy, StartRefused, sealGiven } from "./given.ts";
 import type { LedgerKey } from "./receipts.ts";
 
 /**
  * The log's own key rotates by opening a new origin: two trustees decide it, and the ledger is given their decision at its start together
  * with the new key. It never comes by the bus: whoever can start the ledger holds that key, and nobody else has any use for it.
  */
-export interface GivenOrigin extends Authentic {
-  statement: OriginDecision;
-}
+export type GivenOrigin = Given<OriginDecision>;
+
+export const isGivenOrigin = (given: Authentic): given is GivenOrigin => isOriginDecision(given.statement);
 
 export const SCRUTIN_ORIGIN_DECISION = z
   .string()
@@ -30,50 +27,26 @@ export const SCRUTIN_ORIGIN_DECISION = z
   .optional()
   .describe("Name the file of the trustees' decision to open a new origin of the log, or leave it out.");
 
-/** With this decision or this key the ledger must not write. A restart will not help, a person must change something. */
-export class StartRefused extends LogBroken {
-  override readonly name: string = "StartRefused";
-}
-
-const refused = (sentence: string) => new StartRefused(`SCRUTIN_ORIGIN_DECISION: ${sentence} Nothing was written.`);
+const VARIABLE = "SCRUTIN_ORIGIN_DECISION";
+const refused = refusedBy(VARIABLE);
 
 /** Reads the file of the decision, if one is named. Rejects with StartRefused. */
 export async function readGivenOrigin(
   path: string | undefined,
-  loaded: { definition: Definition; hash: string },
+  loaded: Loaded,
   key: LedgerKey,
 ): Promise<GivenOrigin | undefined> {
-  if (path === undefined) return undefined;
-  const jws = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw refused(`${path} cannot be read (${error.code ?? error.message}). Correct the path or the rights.`);
-  });
-  return givenOrigin(jws, loaded, key);
+  return path === undefined ? undefined : givenOrigin(await readGivenFile(VARIABLE, path), loaded, key);
 }
 
-/** The decision as it will be written: authentic, for this key, sealed with a data key of its own. Rejects with StartRefused. */
-export async function givenOrigin(
-  jws: Uint8Array,
-  { definition, hash }: { definition: Definition; hash: string },
-  key: LedgerKey,
-): Promise<GivenOrigin> {
-  const read = await readOriginDecision(jws, hash, signersOf(definition));
+/** The decision as it will be written: authentic, and for this key. Rejects with StartRefused. */
+export async function givenOrigin(jws: Uint8Array, loaded: Loaded, key: LedgerKey): Promise<GivenOrigin> {
+  const read = await readOriginDecision(jws, loaded.hash, signersOf(loaded.definition));
   if (typeof read === "string") throw refused(`${read}. Give the decision as two trustees signed it.`);
-  const { decision, signers, payload } = read;
-  if (!isKeyOf({ kid: decision.key.id, publicKey: decision.key.publicKey }, key))
-    throw refused(`it names the key ${decision.key.id}, which SCRUTIN_KEY_FILE is not. Give both, the new ones.`);
-  const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = definition.vault;
-  const dataKey = await createDataKey({ definition: hash, vaultPublicKey, recoveryPublicKey });
-  const sha256 = createHash("sha256").update(jws).digest();
-  return {
-    kind: "authentic",
-    bytes: jws,
-    sha256,
-    payload: createHash("sha256").update(payload).digest(),
-    statement: decision,
-    signers: signers.map((signer) => signer.key) as [Key, ...Key[]],
-    dataKey: { id: Buffer.from(dataKey.id, "hex"), wrapped: Buffer.from(dataKey.wrapped), key: dataKey.key },
-    sealed: seal(dataKey.key, "statement", sha256.toString("hex"), jws),
-  };
+  const { id: kid, publicKey } = read.decision.key;
+  if (!isKeyOf({ kid, publicKey }, key))
+    throw refused(`it names the key ${kid}, which SCRUTIN_KEY_FILE is not. Give both, the new ones.`);
+  return sealGiven(jws, read, loaded);
 }
 
 function isKeyOf(named: { kid: string; publicKey: string }, { kid, own }: LedgerKey): boolean {

@@ -36,7 +36,7 @@ beforeEach(async () => {
   harness = await startHarness();
   const { sample } = harness;
   sample.keys.get("ledger-2") ?? newSampleKey(sample, "ledger-2");
-  bus = await harness.nats("stack");
+  bus = await harness.nats("ingest");
   key = await dataKeyFor(sample);
   running = [];
 });

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { isStranger, type Opener, openDelivery } from "./delivery.ts";
 import type { LiveKeys } from "./keys.ts";
-import { LogBroken, type Receipts, sealReceipt } from "./receipts.ts";
+import { LogBroken, type Receipts } from "./receipts.ts";
 import { findStatement, findUsed, readKeyStatements } from "./store.ts";
 
 /** Ledgers answer in turn: what is asked is in the database, which a standby can read as well. */
@@ -14,7 +14,7 @@ const MAX_KEY_BYTES = 768 * 1024;
 
 /**
  * Answers what `ingest` asks by core NATS: `ledger.ask` (these bytes: their receipt, if they are in the log), `ledger.find`
- * (this hash: its index) and `ledger.keys` (accepted `key` statements). Receipts are asked of this process only while its key signs for
+ * (this hash: its index) and `ledger.keys` (accepted statements that change keys). Receipts are asked of this process only while its key signs for
  * the log: what came to one that cannot sign would stay without an answer. `fail`: the log contradicts itself, and nothing is answered any
  * more. Answers `stop`, which lets questions in hand finish.
  */
@@ -76,7 +76,7 @@ async function answerAsk({ pool, opener, keys, receipts }: Asked, msg: Msg): Pro
     msg.respond(undefined, { headers: head });
     return;
   }
-  const { headers: head, data } = sealReceipt(opened, await receipts.ofStored(pool, index));
+  const { headers: head, data } = receipts.seal(opened, await receipts.ofStored(pool, index));
   head.set("Scrutin-Status", "known");
   msg.respond(data, { headers: head });
 }
@@ -95,7 +95,7 @@ async function answerFind(pool: Pool, msg: Msg): Promise<void> {
   msg.respond(JSON.stringify(index === undefined ? {} : { index }));
 }
 
-/** Accepted `key` statements in the order of the log, the JWS in base64. `next`: where to ask on. */
+/** Accepted `key` statements and suspensions in the order of the log, the JWS in base64. `next`: where to ask on. */
 interface KeysAnswer {
   keys: { index: number; jws: string }[];
   next: number;

@@ -9,6 +9,7 @@ import { LogBroken } from "../../shared/platform/log-entry.ts";
 import { type Keyring, open, seal } from "../../shared/platform/seal.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import { compactEnvelope, openEnvelope } from "../../shared/statement/jws.ts";
+import { leastReceiptBytes } from "../../shared/statement/least-bytes.ts";
 import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import type { Authentic } from "./delivery.ts";
@@ -62,12 +63,14 @@ export interface Receipts {
    * process' key is not the log's any more, or not yet.
    */
   ofStored(db: Db, index: number): Promise<string>;
+  /** A receipt as it travels: only whoever sealed the statement can open it, and its length says nothing of figures or findings. */
+  seal(to: Authentic, receipt: string): { headers: MsgHdrs; data: Uint8Array };
   /**
    * Reads who signs for the log by now, and tells whoever asked to be told. That changes only when a ledger is started with a decision: whoever
    * writes looks once, whoever waits for its turn again and again. Rejects with LogBroken.
    */
   refresh(db: Db): Promise<void>;
-  /** Calls back with whether this process' key signs for the log, at each `refresh`. */
+  /** Calls back with whether this process' key signs for the log: at once if that is known, and at each `refresh`. */
   whenKnown(tell: (signs: boolean) => void): void;
 }
 
@@ -95,8 +98,12 @@ export function createReceipts(opts: {
   const isKnown = (note: string) => authorities?.some(({ origin }) => note.startsWith(`${origin}\n`)) === true;
   return {
     make,
+    seal: (to, receipt) => sealReceipt(to, receipt, leastReceiptBytes(definition, to.statement)),
     refresh,
-    whenKnown: (tell) => void listeners.push(tell),
+    whenKnown(tell) {
+      listeners.push(tell);
+      if (authorities !== undefined) tell(isPresentKey(authorities, key));
+    },
     async ofStored(db, index) {
       const [stored, note] = [await readStored(db, index), await readCheckpointOf(db, index)];
       if (stored === undefined || note === undefined) throw new LogBroken(`entry ${index} is not in the log`);
@@ -114,11 +121,10 @@ export function signInPool(privateKey: KeyObject, bytes: Uint8Array): Promise<Ui
   });
 }
 
-/** A receipt as it travels: only whoever sealed the statement can open it. */
-export function sealReceipt(to: Authentic, receipt: string): { headers: MsgHdrs; data: Uint8Array } {
+function sealReceipt(to: Authentic, receipt: string, atLeast: number): { headers: MsgHdrs; data: Uint8Array } {
   const sha256 = to.sha256.toString("hex");
   const head = headers();
   head.set("Scrutin-Statement", sha256);
   head.set("Scrutin-Key", to.dataKey.id.toString("hex"));
-  return { headers: head, data: seal(to.dataKey.key, "receipt", sha256, Buffer.from(receipt, "ascii")) };
+  return { headers: head, data: seal(to.dataKey.key, "receipt", sha256, Buffer.from(receipt, "ascii"), { atLeast }) };
 }

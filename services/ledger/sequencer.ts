@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import type { Msg, NatsConnection } from "nats";
 import type { Pool, PoolClient } from "pg";
 import type { Logger } from "pino";
-import type { ClockReadings } from "../../shared/embargo/gate.ts";
 import { authorityOf } from "../../shared/ledger/authority.ts";
 import { signCheckpoint } from "../../shared/ledger/checkpoint.ts";
 import { sequenceSeen } from "../../shared/ledger/gaps.ts";
+import { changesKeys } from "../../shared/ledger/keys.ts";
 import { frontierRoot } from "../../shared/ledger/merkle.ts";
 import { applyAccepted } from "../../shared/ledger/state.ts";
+import type { ClockWatch } from "../../shared/platform/clock-readings.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import type { Cosigner } from "./cosigner.ts";
@@ -28,16 +29,19 @@ import { type Authentic, isStranger, type Opener, openDelivery, replySubject } f
 import { ack, discard } from "./inbox.ts";
 import type { LiveKeys } from "./keys.ts";
 import type { LedgerMetrics } from "./metrics.ts";
-import { doesNotFit, type GivenOrigin } from "./origin.ts";
+import { doesNotFit, type GivenOrigin, isGivenOrigin } from "./origin.ts";
 import type { LogIdentity } from "./rebuild.ts";
-import { LogBroken, type Receipts, sealReceipt } from "./receipts.ts";
+import { LogBroken, type Receipts } from "./receipts.ts";
+import { type GivenRecovery, recoveryDoesNotFit } from "./recovery.ts";
 import {
   append,
   type BatchRows,
+  type Db,
   findUsed,
   insertGateFact,
   insertLift,
   insertOrigin,
+  readClock,
   SQLSTATE,
   sqlState,
 } from "./store.ts";
@@ -46,6 +50,8 @@ export interface Sequencer {
   identity: LogIdentity;
   /** Given at the start: an origin to open, unless the log has it. */
   origin?: GivenOrigin | undefined;
+  /** There if the recovery key opens what is sealed: with the decision to use it that was given at the start. */
+  recovering?: { given: GivenRecovery | undefined } | undefined;
   opener: Opener;
   /** What the opener opens with. */
   keys: LiveKeys;
@@ -54,7 +60,7 @@ export interface Sequencer {
   /** For what may be read beside the writer: stored receipts. */
   pool: Pool;
   now(): number;
-  readClocks(): Promise<ClockReadings>;
+  clocks: ClockWatch;
   raise: RaiseIncident;
   cosigner: Cosigner;
   metrics: LedgerMetrics;
@@ -120,7 +126,7 @@ export async function writeBatch(
     // 1. What the log already knows of these keys and sequence numbers.
     const used = await findUsed(writer, rest.flatMap(askedPairs));
     // 2. Judge in order. The state runs ahead of the database from here on.
-    const at = await circumstances(seq, log, rest);
+    const at = await circumstances(seq, writer, log, rest);
     const decision = decide(log, rest, used, at);
     // 3. Hash, sign the checkpoint in memory, write: one transaction.
     const note = decision.drafts.length === 0 ? undefined : await write(seq, writer, log, decision, at);
@@ -132,23 +138,34 @@ export async function writeBatch(
 }
 
 /**
- * Opens an origin: the decision is an entry like any other, and the checkpoint that holds it is the first under the new key. Nothing if the log
- * has that decision already. Rejects with StartRefused if it does not fit; otherwise when it is not certain what the database holds: then
- * `log` must not be used any more, and the same decision is given again.
+ * Writes a decision that was given at the start: an entry like any other. If it opens an origin, the checkpoint that holds it is the first
+ * under the new key. Nothing if the log has that decision already. Rejects with StartRefused if it does not fit; otherwise when it is not
+ * certain what the database holds: then `log` must not be used any more, and the same decision is given again.
  */
-export async function writeOrigin(seq: Sequencer, writer: PoolClient, log: OpenLog, given: GivenOrigin): Promise<void> {
+export async function writeGiven(
+  seq: Sequencer,
+  writer: PoolClient,
+  log: OpenLog,
+  given: GivenOrigin | GivenRecovery,
+): Promise<void> {
   const start = performance.now();
   const head = { size: log.frontier.size, root: Buffer.from(log.root).toString("base64") };
   const used = await findUsed(writer, askedPairs(given));
-  const at = { ...(await circumstances(seq, log, [given])), head };
+  const at = { ...(await circumstances(seq, writer, log, [given])), head };
   const { drafts, retries } = decide(log, [given], used, at);
   if (retries.length > 0) return;
   const judgement = drafts[0]?.judgement;
-  if (judgement?.verdict !== "accepted") throw doesNotFit(given, head, judgement?.findings ?? []);
+  if (judgement?.verdict !== "accepted") {
+    const findings = judgement?.findings ?? [];
+    throw isGivenOrigin(given) ? doesNotFit(given, head, findings) : recoveryDoesNotFit(findings);
+  }
   const prepared = await prepare(seq, log, drafts, at);
   await commit(writer, prepared, drafts);
   settle(seq, log, drafts, prepared, start);
-  seq.log.warn({ origin: given.statement.origin, from: log.frontier.size }, "the log goes on under another origin");
+  seq.log.warn(
+    { decision: given.statement.decision, from: log.frontier.size },
+    "the log goes on as two trustees decided",
+  );
 }
 
 /** Pairs to ask for: a statement's own, and the one that it voids. */
@@ -158,10 +175,18 @@ function askedPairs({ statement, signers }: Authentic): { key: string; sequence:
   return statement.type === "void" ? [own, { key, sequence: statement.voids }] : [own];
 }
 
-async function circumstances(seq: Sequencer, log: OpenLog, batch: readonly Authentic[]): Promise<Circumstances> {
-  const clocks = batch.some(({ statement }) => statement.type === "lift") ? await seq.readClocks() : undefined;
+async function circumstances(
+  seq: Sequencer,
+  writer: Db,
+  log: OpenLog,
+  batch: readonly Authentic[],
+): Promise<Circumstances> {
+  const seen = batch.some(({ statement }) => statement.type === "lift") ? await seq.clocks.look() : undefined;
+  // Postgres refuses a closure's row before the close by its own clock: what it would refuse is not accepted first.
+  const closes = batch.some(({ statement }) => statement.type === "polls" && statement.polls === "closed");
+  const postgres = closes ? await readClock(writer) : undefined;
   const received = Math.max(seq.now(), log.lastReceived);
-  return { register: seq.identity.register, received, clocks, salt: () => randomBytes(32) };
+  return { register: seq.identity.register, received, seen, postgres, salt: () => randomBytes(32) };
 }
 
 /** Writes the drafts and answers the checkpoint's note. A lift that Postgres refuses becomes a quarantined one. */
@@ -260,7 +285,9 @@ function settle(
 
 /** Keys that came or ended: what is opened from here on is opened with them, and the doors are told. */
 async function tellKeys(seq: Sequencer, drafts: readonly Draft[]): Promise<void> {
-  const changes = drafts.filter(({ entry, judgement }) => entry.type === "key" && judgement.verdict === "accepted");
+  const changes = drafts.filter(
+    ({ authentic, judgement }) => changesKeys(authentic.statement) && judgement.verdict === "accepted",
+  );
   if (changes.length === 0) return;
   await seq.keys.refresh();
   for (const { entry } of changes) seq.nc.publish(SUBJECTS.key, JSON.stringify({ index: entry.index }));
@@ -300,6 +327,6 @@ async function answer(
 function send(seq: Sequencer, msg: Msg, to: Authentic, receipt: string): void {
   const subject = replySubject(msg.headers);
   if (subject === undefined) return;
-  const { headers, data } = sealReceipt(to, receipt);
+  const { headers, data } = seq.receipts.seal(to, receipt);
   seq.nc.publish(subject, data, { headers });
 }

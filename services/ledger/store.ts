@@ -134,25 +134,29 @@ export async function append(db: Db, batch: BatchRows): Promise<void> {
 
 export interface GateFact {
   index: number;
-  kind: "closed" | "extended" | "override" | "hold" | "resume";
+  kind: "closed" | "extended" | "override" | "hold" | "resume" | "void";
   state: string;
   constituency: string | null;
   until: string | null;
+  /** The entry of the extension that a `void` takes away. */
+  voids: number | null;
 }
 
+/** After the entry that says it. Throws SQLSTATE SC005 when Postgres finds that this entry cannot say it, or not yet. */
 export async function insertGateFact(db: Db, fact: GateFact): Promise<void> {
-  await db.query("insert into ledger.gate_fact (index, kind, state, constituency, until) values ($1, $2, $3, $4, $5)", [
+  await db.query("select ledger.record_gate_fact($1, $2, $3, $4, $5, $6)", [
     fact.index,
     fact.kind,
     fact.state,
     fact.constituency,
     fact.until,
+    fact.voids,
   ]);
 }
 
 /** Throws SQLSTATE SC002 when Postgres, by its own look at facts and clock, finds the gate closed. */
 export async function insertLift(db: Db, index: number): Promise<void> {
-  await db.query("insert into ledger.lift (index) values ($1)", [index]);
+  await db.query("select ledger.record_lift($1)", [index]);
 }
 
 export interface OriginRow {

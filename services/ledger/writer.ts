@@ -9,7 +9,8 @@ import { type Intake, openIntake } from "./intake.ts";
 import { pendingOrigin, requireLogKey } from "./origin.ts";
 import { openLog } from "./rebuild.ts";
 import { LogBroken } from "./receipts.ts";
-import { type Sequencer, writeOpened, writeOrigin } from "./sequencer.ts";
+import { requireRecovery } from "./recovery.ts";
+import { type Sequencer, writeGiven, writeOpened } from "./sequencer.ts";
 import { keepSessionAlive, readCheckpoint, readHead, tryWriterLock } from "./store.ts";
 
 /** Waits for the lock, reads the log, writes; a witness contradicts the log, and nothing is written any more. */
@@ -139,8 +140,17 @@ async function goOn(seq: Sequencer, session: PoolClient, log: OpenLog): Promise<
     const { origin } = presentAuthority(state.authorities);
     await seq.cosigner.open({ ...head, note, log: { origin, publicKey: key.own } });
   }
-  if (seq.origin !== undefined) await writeOrigin(seq, session, log, seq.origin);
+  if (seq.origin !== undefined) await writeGiven(seq, session, log, seq.origin);
   requireLogKey(state.authorities, key, undefined);
+  await recover(seq, session, log);
+}
+
+/** With the recovery key nothing is written before the decision to use it. */
+async function recover({ recovering, ...seq }: Sequencer, session: PoolClient, log: OpenLog): Promise<void> {
+  if (recovering === undefined || log.state.recovered) return;
+  requireRecovery(log.state.recovered, recovering.given);
+  if (recovering.given !== undefined) await writeGiven(seq, session, log, recovering.given);
+  requireRecovery(log.state.recovered, undefined);
 }
 
 /** Writes the batch at hand. Whatever fails, the batch stays at hand until it was written. */

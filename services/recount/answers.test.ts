@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { openAnswer, openCandidate, sealCandidate, signRelease } from "../../shared/platform/release-seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { recountHere } from "../../test/vault.ts";
 import { closures, liedLift, openScenario, type Scenario, sharesOf } from "../../test/vault-scenario.ts";
@@ -26,16 +27,16 @@ describe("recount's answers", () => {
     (await scenario.query<Row>("select number, size, sealed from tabulate.candidate order by size")).rows;
   const answers = async (scenario: Scenario) => {
     const { rows } = await scenario.query<Row>("select number, size, sealed from recount.answer order by size");
-    const { privateKey } = scenario.world.sample.vault;
-    return rows.map(({ number, size, sealed }) => ({ size, ...openAnswer(privateKey, { number, size }, sealed) }));
+    const vault = vaultOf(scenario.world.sample);
+    return rows.map(({ number, size, sealed }) => ({ size, ...openAnswer(vault, { number, size }, sealed) }));
   };
 
   /** Another document in the place of the newest candidate's, sealed and signed as tabulate would. */
   const replaceCandidate = async (scenario: Scenario, change: (release: string) => string, by = "tabulate-1") => {
     const { number, size, sealed } = (await candidates(scenario)).at(-1)!;
     const { sample } = scenario.world;
-    const { privateKey } = sample.vault;
-    const release = change(openCandidate(privateKey, { number, size }, sealed).release);
+    const vault = vaultOf(sample);
+    const release = change(openCandidate(vault, { number, size }, sealed).release);
     const { sign } =
       by === "tabulate-1" ? scenario.tabulate.sources.releases.keys : scenario.recount.sources.answers.keys;
     const signature = signRelease("tabulate-1", Buffer.from(release, "utf8"), sign);
@@ -43,7 +44,7 @@ describe("recount's answers", () => {
     await scenario.query("update tabulate.candidate set sealed = $3 where number = $1 and size = $2", [
       number,
       size,
-      sealCandidate(privateKey, { number, size }, { release, signature }),
+      sealCandidate(vault, { number, size }, { release, signature }),
     ]);
   };
 

@@ -3,6 +3,7 @@ import type { Pool } from "pg";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { type Road, releaseBefore } from "../../shared/embargo/road.ts";
 import type { ReleaseHeader } from "../../shared/formats/release.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
 import {
@@ -21,7 +22,7 @@ import { recountRelease } from "../../shared/recount/document.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import { firstDifference } from "./difference.ts";
 import { countTo, type Fold, type Prefix } from "./fold.ts";
-import { mayGiveShare, type ReadClocks } from "./gate.ts";
+import { mayGiveShare } from "./gate.ts";
 import {
   insertAnswer,
   insertShare,
@@ -36,7 +37,7 @@ export interface AnswerSources {
   definition: Definition;
   keys: VaultKeys;
   tabulateKeys: ReadonlyMap<string, VerifyKey>;
-  readClocks: ReadClocks;
+  lookAtClocks: LookAtClocks;
   raise: RaiseIncident;
   /** Tells whoever waits for answers and shares; only a hint. */
   hint: (id: ReleaseId) => void;
@@ -66,7 +67,7 @@ export async function answerNewest(fold: Fold, sources: AnswerSources): Promise<
   const id = { number: candidate.number, size: candidate.size };
   const prefix = await countTo(fold, id.size);
   const answer = judgeCandidate(fold, prefix, id, candidate.sealed, sources);
-  await insertAnswer(sources.pool, id, sealAnswer(sources.keys.vaultPrivateKey, id, answer));
+  await insertAnswer(sources.pool, id, sealAnswer(sources.keys.vault, id, answer));
   if (!answer.agrees) await sources.raise({ code: "recount.differs", about: `${id.size}: ${answer.differs}` });
   sources.hint(id);
   return true;
@@ -82,7 +83,7 @@ function judgeCandidate(
   if (prefix === undefined) return { agrees: false, differs: "checkpoint" };
   const header = headerOf(fold.road, prefix);
   const own = recountRelease(fold.count, header);
-  const candidate = openCandidate(sources.keys.vaultPrivateKey, id, sealed);
+  const candidate = openCandidate(sources.keys.vault, id, sealed);
   if (header.number !== id.number) return { agrees: false, differs: "number" };
   if (Buffer.compare(Buffer.from(candidate.release, "utf8"), own) !== 0)
     return { agrees: false, differs: firstDifference(candidate.release, Buffer.from(own).toString("utf8")) };
@@ -120,8 +121,8 @@ export async function ownRelease(
   const { pool, keys } = sources;
   const [sealed, answered] = [await selectCandidate(pool, id), await selectAnswer(pool, id)];
   if (sealed === undefined || answered === undefined) return undefined;
-  const answer = openAnswer(keys.vaultPrivateKey, id, answered);
-  const { release } = openCandidate(keys.vaultPrivateKey, id, sealed);
+  const answer = openAnswer(keys.vault, id, answered);
+  const { release } = openCandidate(keys.vault, id, sealed);
   const bytes = Buffer.from(release, "utf8");
   if (!answer.agrees || !releaseSignatureHolds(keys.kid, keys.own, bytes, answer.signature)) return undefined;
   return { sha256: sha256Hex(bytes), header: JSON.parse(release) as ReleaseHeader };
@@ -137,10 +138,10 @@ export async function giveShares(fold: Fold, memory: AnswerMemory, sources: Answ
   for (const { number, size, release } of fold.road.releases) {
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);
-    if (!(await mayGiveShare(fold.road, { number, size }, sources.readClocks))) return;
+    if (!(await mayGiveShare(fold.road, { number, size }, sources.lookAtClocks))) return;
     const own = await ownRelease({ number, size }, sources);
     if (own?.sha256 !== release) throw new LogBroken(`release ${number} in the log is not the one that was found here`);
-    const share = keyShare(sources.keys.vaultPrivateKey, "recount", { number, size });
+    const share = keyShare(sources.keys.vault, "recount", { number, size });
     await insertShare(sources.pool, { number, size }, share);
     memory.lastShare = number;
     sources.hint({ number, size });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Pool } from "pg";
 import type { Road } from "../../shared/embargo/road.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
 import { type VerifyKey, verifySignature } from "../../shared/statement/ed25519.ts";
 import { compactEnvelope } from "../../shared/statement/jws.ts";
@@ -9,7 +10,7 @@ import type { Statement } from "../../shared/statement/types.ts";
 import type { AnswerMemory } from "./answers.ts";
 import { ownRelease } from "./answers.ts";
 import type { Fold } from "./fold.ts";
-import { mayCosignLift, type ReadClocks } from "./gate.ts";
+import { mayCosignLift } from "./gate.ts";
 import { insertCosignature, type StoredProposal, selectUnsigned } from "./store.ts";
 
 export interface CosignSources {
@@ -17,7 +18,7 @@ export interface CosignSources {
   hash: string;
   keys: VaultKeys;
   tabulateKeys: ReadonlyMap<string, VerifyKey>;
-  readClocks: ReadClocks;
+  lookAtClocks: LookAtClocks;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -54,7 +55,7 @@ function authenticProposal(proposal: StoredProposal, road: Road, sources: Cosign
 }
 
 async function maySign(statement: Own, road: Road, memory: AnswerMemory, sources: CosignSources): Promise<boolean> {
-  if (statement.type === "lift") return mayCosignLift(road, statement, sources.now(), sources.readClocks);
+  if (statement.type === "lift") return mayCosignLift(road, statement, sources.now(), sources.lookAtClocks);
   return maySignRelease(statement, road, memory, sources);
 }
 

@@ -18,7 +18,7 @@ export async function giveDataKeys(fold: Fold, memory: AnswerMemory, sources: An
   const { road } = fold;
   const released = road.releases.find(({ number }) => number === memory.lastShare);
   if (released === undefined || released.size <= memory.dataKeysTo) return false;
-  if (!(await mayGiveShare(road, released, sources.readClocks))) return false;
+  if (!(await mayGiveShare(road, released, sources.lookAtClocks))) return false;
   const { number, size } = released;
   const wrapped = await selectDataKeysWithout(sources.pool, memory.dataKeysTo, size, DATA_KEYS_AT_ONCE);
   const shares = await Promise.all(wrapped.map((key) => shareOf(key, fold.count.hash, sources)));
@@ -33,11 +33,12 @@ export async function giveDataKeys(fold: Fold, memory: AnswerMemory, sources: An
 }
 
 async function shareOf(row: WrappedKey, definition: string, { keys }: AnswerSources): Promise<Uint8Array> {
-  const { vaultPrivateKey } = keys;
+  const { vault } = keys;
+  const { privateKey: vaultPrivateKey, recipient } = vault;
   const id = Buffer.from(row.id).toString("hex");
   try {
-    const dataKey = await unwrapDataKey({ definition, id, wrapped: row.wrapped, vaultPrivateKey });
-    return dataKeyShare(vaultPrivateKey, "recount", id, dataKey);
+    const dataKey = await unwrapDataKey({ definition, id, wrapped: row.wrapped, vaultPrivateKey, recipient });
+    return dataKeyShare(vault, "recount", id, dataKey);
   } catch (error) {
     throw error instanceof SealBroken ? new LogBroken(`data key ${id}: ${error.message}`, { cause: error }) : error;
   }

@@ -7,7 +7,7 @@ import { LogBroken, type LogCheckpoint, type LogReader, type ReadEntry } from ".
 import { withTransaction } from "../../shared/platform/postgres.ts";
 import { openPart, sealPart } from "../../shared/platform/snapshot-seal.ts";
 import { type Count, count, counted, startCount } from "../../shared/recount/count.ts";
-import { loadCount, saveCount } from "../../shared/recount/keep.ts";
+import { loadCount, mostBytes, saveCount } from "../../shared/recount/keep.ts";
 import { selectParts, selectPosition, upsertPart, upsertPosition } from "./store.ts";
 
 /**
@@ -184,7 +184,7 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   if (fold.last?.checkpoint.size !== at) return;
   const rest = Buffer.from(JSON.stringify({ road: saveRoad(fold.road), last: fold.last }), "utf8");
   const sealed = [
-    [COUNT_PART, sealPart(snapshotKey, COUNT_PART, saveCount(fold.count))],
+    [COUNT_PART, sealPart(snapshotKey, COUNT_PART, saveCount(fold.count), mostBytes(fold.count))],
     [ROAD_PART, sealPart(snapshotKey, ROAD_PART, rest)],
     [LEFT_OUT_PART, sealPart(snapshotKey, LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"))],
   ] as const;

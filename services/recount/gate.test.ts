@@ -46,6 +46,22 @@ describe("recount's gate", () => {
     });
   });
 
+  it("cosigns none by a clock that went back, though only another of its looks had seen it", async () => {
+    await inScenario(async (scenario) => {
+      const { world, log, say, recount } = scenario;
+      await log.append(...closures(say));
+      await insertProposal(scenario, liftStatement(world.sample, 1));
+      world.clocks = { nats: world.now + 500 };
+      await recount.sources.cosign.lookAtClocks();
+      world.clocks = {};
+      for (let n = 0; n < 3; n++) await recount.round();
+      expect(await cosigned(scenario)).toBe(0);
+      world.clocks = { nats: world.now + 500 };
+      await recount.round();
+      expect(await cosigned(scenario)).toBe(1);
+    });
+  });
+
   it("cosigns it when nothing stands against it", async () => {
     await inScenario(async (scenario) => {
       await scenario.log.append(...closures(scenario.say));

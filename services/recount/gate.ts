@@ -1,5 +1,6 @@
-import { type ClockReadings, type GateFacts, lastClose, mayLift } from "../../shared/embargo/gate.ts";
+import { type GateFacts, lastClose, mayLift } from "../../shared/embargo/gate.ts";
 import type { Road } from "../../shared/embargo/road.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 
@@ -8,16 +9,19 @@ import type { Statement } from "../../shared/statement/types.ts";
  * read itself and clocks that it reads itself, says so. tabulate's word for it counts for nothing.
  */
 
-export type ReadClocks = () => Promise<ClockReadings>;
-
 /** True if nothing but the other clocks can still stand against the gate. */
 export function mightOpen(facts: GateFacts, processNow: number): boolean {
   return mayLift(facts, { process: processNow, postgres: processNow, nats: processNow }).kind === "open";
 }
 
 /** The own look: over the facts of this service's road, with clocks read at this moment. */
-export async function gateIsOpen(facts: GateFacts, processNow: number, read: ReadClocks): Promise<boolean> {
-  return mightOpen(facts, processNow) && mayLift(facts, await read()).kind === "open";
+export async function gateIsOpen(facts: GateFacts, processNow: number, look: LookAtClocks): Promise<boolean> {
+  return mightOpen(facts, processNow) && (await isOpen(facts, look));
+}
+
+async function isOpen(facts: GateFacts, look: LookAtClocks): Promise<boolean> {
+  const { clocks, floor } = await look();
+  return mayLift(facts, clocks, floor).kind === "open";
 }
 
 /**
@@ -28,7 +32,7 @@ export async function mayCosignLift(
   road: Road,
   { clocks }: Extract<Statement, { type: "lift" }>,
   processNow: number,
-  read: ReadClocks,
+  look: LookAtClocks,
 ): Promise<boolean> {
   if (road.lift !== null) return false;
   const stated = {
@@ -36,7 +40,7 @@ export async function mayCosignLift(
     postgres: Date.parse(clocks.postgres),
     nats: Date.parse(clocks.nats),
   };
-  return mayLift(road.facts, stated).kind === "open" && (await gateIsOpen(road.facts, processNow, read));
+  return mayLift(road.facts, stated).kind === "open" && (await gateIsOpen(road.facts, processNow, look));
 }
 
 /**
@@ -44,11 +48,11 @@ export async function mayCosignLift(
  * release entry of exactly this number and size; for the first release the gate must be open as well by clocks read now, over
  * the facts as they stood at the lift. After the lift it stays open, so later releases ask no clock.
  */
-export async function mayGiveShare(road: Road, { number, size }: ReleaseId, read: ReadClocks): Promise<boolean> {
+export async function mayGiveShare(road: Road, { number, size }: ReleaseId, look: LookAtClocks): Promise<boolean> {
   const { lift } = road;
   const accepted = road.releases.find((release) => release.number === number && release.size === size);
   if (lift === null || accepted === undefined || accepted.index < lift.index) return false;
-  return number > 1 || mayLift(lift.facts, await read()).kind === "open";
+  return number > 1 || (await isOpen(lift.facts, look));
 }
 
 const NEAR_MS = 2_000;

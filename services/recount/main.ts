@@ -1,19 +1,16 @@
 import { systemClock } from "../../shared/platform/clock.ts";
-import { readClocks } from "../../shared/platform/clock-readings.ts";
+import { createClockWatch, readClocks } from "../../shared/platform/clock-readings.ts";
 import {
-  DATABASE_URL,
-  HOST,
   loadDefinition,
-  NATS_NKEY_FILE,
-  NATS_URL,
-  PORT,
   readConfig,
   SCRUTIN_AUTHORITY,
   SCRUTIN_DEFINITION,
   SCRUTIN_DEFINITION_SIGNATURES,
   SCRUTIN_KEY_FILE,
+  SCRUTIN_VAULT_KEY_COMMAND,
   SCRUTIN_VAULT_KEY_FILE,
 } from "../../shared/platform/config.ts";
+import { DATABASE, LISTEN, NATS, readDatabase, readListen, readNats } from "../../shared/platform/credentials.ts";
 import { follow } from "../../shared/platform/follow.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { incidentsOf } from "../../shared/platform/incidents.ts";
@@ -22,6 +19,7 @@ import { createLogReader } from "../../shared/platform/log-reader.ts";
 import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { becomeActive } from "../../shared/platform/one-active.ts";
 import { checkDurability, openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
+import { waitForRecovery } from "../../shared/platform/recovery-decision.ts";
 import { vaultSecret } from "../../shared/platform/seal.ts";
 import { keysOfRole, readVaultKeys } from "../../shared/platform/vault-keys.ts";
 import { buildApp } from "./app.ts";
@@ -29,38 +27,43 @@ import { createRounds } from "./round.ts";
 
 runService("recount", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("recount", {
-    HOST,
-    PORT,
-    DATABASE_URL,
-    NATS_URL,
-    NATS_NKEY_FILE,
+    ...LISTEN,
+    ...DATABASE,
+    ...NATS,
     SCRUTIN_DEFINITION,
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
     SCRUTIN_KEY_FILE,
     SCRUTIN_VAULT_KEY_FILE,
+    SCRUTIN_VAULT_KEY_COMMAND,
   });
+  const listen = await readListen(config);
+  const database = await readDatabase(config);
+  const bus = await readNats(config);
   const { definition, hash } = await loadDefinition(config);
   const keys = await readVaultKeys(config, definition, "recount");
-  const pool = openPool({ url: config.DATABASE_URL, service: "recount", log });
+  const pool = openPool({ ...database, service: "recount", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);
   await checkDurability(pool);
-  const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "recount", log });
+  const nc = await openNats({ ...bus, service: "recount", log });
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
-  const { vaultPrivateKey } = keys;
-  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, definition });
+  const { vault } = keys;
+  const { privateKey: vaultPrivateKey, recipient } = vault;
+  const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, recipient, definition });
   const raise = incidentsOf("recount", nc, log);
+  const clocks = createClockWatch(() => readClocks({ pool, nc }), raise);
+  onStop(clocks.keepLooking(fail));
   const common = {
     pool,
     keys,
     tabulateKeys: keysOfRole(definition, "tabulate"),
-    readClocks: () => readClocks({ pool, nc }),
+    lookAtClocks: clocks.look,
   };
   const rounds = createRounds({
-    fold: { pool, definition, hash, snapshotKey: vaultSecret(vaultPrivateKey, "snapshot/recount"), createReader },
+    fold: { pool, definition, hash, snapshotKey: vaultSecret(vault, "snapshot/recount"), createReader },
     answers: {
       ...common,
       definition,
@@ -82,15 +85,16 @@ runService("recount", async ({ log, metrics, onStop, fail }) => {
     status: rounds.status,
     active: () => active,
   });
-  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  const server = await serve(app, { ...listen, log });
   onStop(() => server.close());
   announce(log, server.url);
 
   const stopping = new AbortController();
   onStop(() => stopping.abort());
+  await waitForRecovery({ pool, definition, hash, vault, log, signal: stopping.signal });
   onStop(await becomeActive({ pool, service: "recount", log, signal: stopping.signal, lost: fail }));
   active = true;
-  const follower = follow({ nc, subjects: [SUBJECTS.appended, "release.>"], round: rounds.round, fail });
+  const follower = follow({ nc, subjects: [SUBJECTS.appended, SUBJECTS.sealed], round: rounds.round, fail });
   onStop(async () => {
     await follower.stop();
     await rounds.close();

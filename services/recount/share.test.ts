@@ -26,25 +26,31 @@ function lifted(changes: Partial<Road> = {}): Road {
   return { ...road, lift, releases: [released(1, 3, 4), released(2, 6, 7)], ...changes };
 }
 
-function clocks(at: Partial<ClockReadings> = {}) {
+function clocks(at: Partial<ClockReadings> = {}, highest: Partial<ClockReadings> = {}) {
   let asked = 0;
-  const read = async () => {
+  const look = async () => {
     asked++;
-    return { process: LATER, postgres: LATER, nats: LATER, ...at };
+    const now = { process: LATER, postgres: LATER, nats: LATER, ...at };
+    return { clocks: now, floor: { ...now, ...highest } };
   };
-  return { read, asked: () => asked };
+  return { look, asked: () => asked };
 }
 
 describe("a share", () => {
   it("of the first release is given after its entry, by clocks read now", async () => {
-    const { read, asked } = clocks();
-    expect(await mayGiveShare(lifted(), { number: 1, size: 3 }, read)).toBe(true);
+    const { look, asked } = clocks();
+    expect(await mayGiveShare(lifted(), { number: 1, size: 3 }, look)).toBe(true);
     expect(asked()).toBe(1);
   });
 
+  it.each(["process", "postgres", "nats"] as const)("is not given once the clock of %s went back", async (clock) => {
+    const { look } = clocks({}, { [clock]: LATER + 1 });
+    expect(await mayGiveShare(lifted(), { number: 1, size: 3 }, look)).toBe(false);
+  });
+
   it("of a later release asks no clock", async () => {
-    const { read, asked } = clocks({ nats: null });
-    expect(await mayGiveShare(lifted(), { number: 2, size: 6 }, read)).toBe(true);
+    const { look, asked } = clocks({ nats: null });
+    expect(await mayGiveShare(lifted(), { number: 2, size: 6 }, look)).toBe(true);
     expect(asked()).toBe(0);
   });
 
@@ -58,7 +64,7 @@ describe("a share", () => {
     ["the release was there before the lift", { releases: [released(1, 3, 2)] }, { number: 1, size: 3 }],
     ["a later release was there before the lift", { releases: [released(2, 3, 2)] }, { number: 2, size: 3 }],
   ])("is not given when %s", async (_, changes, id) => {
-    expect(await mayGiveShare(lifted(changes), id, clocks().read)).toBe(false);
+    expect(await mayGiveShare(lifted(changes), id, clocks().look)).toBe(false);
   });
 
   it.each<[string, Partial<ClockReadings>]>([
@@ -67,15 +73,15 @@ describe("a share", () => {
     ["NATS' clock is before the close", { nats: SAMPLE_CLOSE - 1 }],
     ["a clock cannot be read", { postgres: null }],
   ])("of the first release is not given while %s", async (_, at) => {
-    expect(await mayGiveShare(lifted(), { number: 1, size: 3 }, clocks(at).read)).toBe(false);
+    expect(await mayGiveShare(lifted(), { number: 1, size: 3 }, clocks(at).look)).toBe(false);
   });
 
   it("of the first release looks at the facts of the lift, not at what was said since", async () => {
     const held = lifted();
     held.facts.held.add("EU");
-    expect(await mayGiveShare(held, { number: 1, size: 3 }, clocks().read)).toBe(true);
+    expect(await mayGiveShare(held, { number: 1, size: 3 }, clocks().look)).toBe(true);
     const early = lifted();
     early.lift?.facts.held.add("EU");
-    expect(await mayGiveShare(early, { number: 1, size: 3 }, clocks().read)).toBe(false);
+    expect(await mayGiveShare(early, { number: 1, size: 3 }, clocks().look)).toBe(false);
   });
 });

@@ -106,11 +106,7 @@ export async function selectLastShare(db: Db): Promise<number> {
 
 /** Gives this count's share; once given it stands. Postgres refuses it before the lift (SC002). */
 export async function insertShare(db: Db, { number, size }: ReleaseId, share: Uint8Array): Promise<void> {
-  await db.query(
-    `insert into release.key_share (number, size, given_by, share) values ($1, $2, 'recount', $3)
-     on conflict do nothing`,
-    [number, size, share],
-  );
+  await db.query("select release.give_key_share($1, $2, $3)", [number, size, share]);
 }
 
 /** A data key as the ledger has it: its id (16 bytes), wrapped. */
@@ -133,10 +129,5 @@ export async function selectDataKeysWithout(db: Db, from: number, to: number, li
 
 /** Gives this count's shares, in the order of the ids; once given they stand. Postgres refuses them before the lift (SC002). */
 export async function insertDataKeyShares(db: Db, ids: Uint8Array[], shares: Uint8Array[]): Promise<void> {
-  await db.query(
-    `insert into release.data_key_share (id, given_by, share)
-     select id, 'recount', share from unnest($1::bytea[], $2::bytea[]) as given (id, share)
-     on conflict do nothing`,
-    [ids, shares],
-  );
+  await db.query("select release.give_data_key_shares($1, $2)", [ids, shares]);
 }

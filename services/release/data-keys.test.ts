@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { dataKeyShare } from "../../shared/platform/release-seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import { createDataKeys } from "./data-keys.ts";
 
-const vault = Buffer.alloc(32, 7);
+const vault = vaultOf(sampleDefinition());
 const keyOf = (id: string) => Buffer.alloc(32, id.length);
 const sharesOf = (id: string) => [
   dataKeyShare(vault, "recount", id, keyOf(id)),

@@ -12,6 +12,7 @@ import {
   sealCandidate,
   signRelease,
 } from "../../shared/platform/release-seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import { createTabulation } from "../../shared/results/fold.ts";
 import { buildRelease } from "../../shared/results/release.ts";
 import type { SealedRelease } from "./store.ts";
@@ -70,7 +71,7 @@ export async function makeRelease(
   const [tabulateKid, recountKid] = [twist.tabulateKid ?? "tabulate-1", twist.recountKid ?? "recount-1"];
   const signature = signRelease(tabulateKid, bytes, signer(sample, tabulateKid));
   const found: SealedAnswer = { agrees: true, signature: signRelease(recountKid, bytes, signer(sample, recountKid)) };
-  const vault = sample.vault.privateKey;
+  const vault = vaultOf(sample);
   const id = twist.sealedAs ?? { number, size };
   return {
     number,

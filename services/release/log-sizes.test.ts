@@ -200,7 +200,7 @@ describe("the public log over Postgres", () => {
   });
 
   it("goes no further than the last head when an entry is not the one that was signed, and says so", async () => {
-    const nc = await harness.nats("watch");
+    const nc = await harness.nats("stack");
     const incidents: unknown[] = [];
     nc.subscribe(SUBJECTS.incident, { callback: (_, msg) => incidents.push(msg.json()) });
     await nc.flush();

@@ -2,18 +2,14 @@ import { randomInt } from "node:crypto";
 import { witnessesOf } from "../../shared/ledger/cosignature.ts";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
-  DATABASE_URL,
-  HOST,
   loadDefinition,
-  NATS_NKEY_FILE,
-  NATS_URL,
-  PORT,
   readConfig,
   refuseConfig,
   SCRUTIN_AUTHORITY,
   SCRUTIN_DEFINITION,
   SCRUTIN_DEFINITION_SIGNATURES,
 } from "../../shared/platform/config.ts";
+import { DATABASE, LISTEN, NATS, readDatabase, readListen, readNats } from "../../shared/platform/credentials.ts";
 import { follow } from "../../shared/platform/follow.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { incidentsOf } from "../../shared/platform/incidents.ts";
@@ -31,24 +27,25 @@ import { selectAfter, selectDefinitionHash, selectOne } from "./store.ts";
 
 runService("release", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("release", {
-    HOST,
-    PORT,
-    DATABASE_URL,
-    NATS_URL,
-    NATS_NKEY_FILE,
+    ...LISTEN,
+    ...DATABASE,
+    ...NATS,
     SCRUTIN_DEFINITION,
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
   });
+  const listen = await readListen(config);
+  const database = await readDatabase(config);
+  const bus = await readNats(config);
   const loaded = await loadDefinition(config);
   const { register, hash } = loaded;
-  const pool = openPool({ url: config.DATABASE_URL, service: "release", log });
+  const pool = openPool({ ...database, service: "release", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);
   const known = await selectDefinitionHash(pool);
   if (known !== undefined && known !== hash)
     refuseConfig([`DATABASE_URL holds the log of definition ${known}, and this one is ${hash}. Give each its own.`]);
-  const nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "release", log });
+  const nc = await openNats({ ...bus, service: "release", log });
   onStop(() => nc.drain());
   void nc.closed().then((error) => error && fail(error));
 
@@ -109,7 +106,7 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     status: publisher.status,
     pingNats: () => nc.flush(),
   });
-  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  const server = await serve(app, { ...listen, log });
   onStop(() => server.close());
   const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
   onStop(() => follower.stop());

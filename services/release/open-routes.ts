@@ -35,7 +35,7 @@ const A_SECOND: Caching = { cacheControl: "public, max-age=1" };
 const NDJSON = "application/x-ndjson";
 /** Sealed, opened, and copied once into the answer. */
 const COPIES = 3;
-/** Judgements opened at once; each has 100 kB at most, for a statement of 1,000 tallies with findings for all. */
+/** Judgements opened at once; each is as long as if everything had been found of all its tallies: half a megabyte for 1,000. */
 const CHUNK_BYTES = 2 * 1024 * 1024;
 
 const LINE_END = Buffer.from("\n");

@@ -107,7 +107,7 @@ describe("the release service", () => {
   });
 
   it("serves the release when it has both, and then tells", async () => {
-    const nc = await harness.nats("watch");
+    const nc = await harness.nats("stack");
     const published: unknown[] = [];
     nc.subscribe(SUBJECTS.published, { callback: (_, msg) => published.push(msg.json()) });
     await nc.flush();
@@ -139,7 +139,7 @@ describe("the release service", () => {
   });
 
   it("does not serve a release that breaks the chain; it says so, and keeps serving the others", async () => {
-    const nc = await harness.nats("watch");
+    const nc = await harness.nats("stack");
     const incidents: unknown[] = [];
     nc.subscribe(SUBJECTS.incident, { callback: (_, msg) => incidents.push(msg.json()) });
     await nc.flush();

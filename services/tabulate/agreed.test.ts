@@ -8,6 +8,7 @@ import {
   sealCandidate,
   signRelease,
 } from "../../shared/platform/release-seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { takeIn } from "../../test/vault.ts";
 import {
@@ -18,6 +19,7 @@ import {
   ownStatement,
   type Scenario,
   sharesOf,
+  takeDownLiftWall,
 } from "../../test/vault-scenario.ts";
 
 /** A release is proposed, and its key's share given, only for bytes that both counts have signed, each by its own hand. */
@@ -55,7 +57,7 @@ describe("what tabulate proposes and opens", () => {
     );
     expect(rows).toHaveLength(1);
     const [{ number, size, sealed }] = rows as [(typeof rows)[0]];
-    const vault = scenario.world.sample.vault.privateKey;
+    const vault = vaultOf(scenario.world.sample);
     return { id: { number, size }, vault, ...openCandidate(vault, { number, size }, sealed) };
   };
   const signers = ({ tabulate, recount }: Scenario) => ({
@@ -175,7 +177,7 @@ describe("what tabulate proposes and opens", () => {
       await log.append(say.tally("AT-1"), ...closures(say));
       world.clocks = { nats: null };
       await turn();
-      await scenario.query("alter table ledger.lift disable trigger wall");
+      await takeDownLiftWall(scenario);
       const { statement } = await newestRelease(scenario, 902);
       await log.append(ownStatement(liftStatement(world.sample, 901), say));
       await log.append(ownStatement({ ...statement, release: "ab".repeat(32) } as typeof statement, say));

@@ -15,11 +15,11 @@ export const DATA_KEYS_AT_ONCE = 256;
 export async function giveDataKeys(road: Road, memory: ReleaseMemory, sources: ReleaseSources): Promise<boolean> {
   const released = road.releases.find(({ number }) => number === memory.lastShare);
   if (released === undefined || released.size <= memory.dataKeysTo) return false;
-  if (!(await mayGiveShare(road, released, sources.readClocks))) return false;
+  if (!(await mayGiveShare(road, released, sources.lookAtClocks))) return false;
   const { number, size } = released;
   const ids = await selectDataKeysWithout(sources.pool, memory.dataKeysTo, size, DATA_KEYS_AT_ONCE);
-  const { vaultPrivateKey } = sources.keys;
-  const shares = ids.map((id) => dataKeyShare(vaultPrivateKey, "tabulate", Buffer.from(id).toString("hex")));
+  const { vault } = sources.keys;
+  const shares = ids.map((id) => dataKeyShare(vault, "tabulate", Buffer.from(id).toString("hex")));
   if (ids.length > 0) {
     await insertDataKeyShares(sources.pool, ids, shares);
     sources.hint({ number, size });

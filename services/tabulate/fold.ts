@@ -6,7 +6,7 @@ import { LogBroken, type LogCheckpoint, type LogReader, type ReadEntry } from ".
 import { withTransaction } from "../../shared/platform/postgres.ts";
 import { openPart, sealPart } from "../../shared/platform/snapshot-seal.ts";
 import { applyEntry, createTabulation, size, type Tabulation } from "../../shared/results/fold.ts";
-import { loadTabulation, saveTabulation } from "../../shared/results/save.ts";
+import { loadTabulation, mostPartBytes, saveTabulation } from "../../shared/results/save.ts";
 import { selectParts, selectPosition, upsertParts, upsertPosition } from "./store.ts";
 
 /**
@@ -134,7 +134,8 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   const rest = JSON.stringify({ road: saveRoad(fold.road), last: fold.last });
   parts.set(ROAD_PART, Buffer.from(rest, "utf8"));
   parts.set(LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"));
-  const sealed = new Map([...parts].map(([name, bytes]) => [name, sealPart(snapshotKey, name, bytes)]));
+  const most = (name: string) => mostPartBytes(fold.tabulation, name);
+  const sealed = new Map([...parts].map(([name, bytes]) => [name, sealPart(snapshotKey, name, bytes, most(name))]));
   // The commit point. A crash before it leaves the former position with its parts, one after it this one with these.
   await withTransaction(pool, async (client) => {
     await upsertParts(client, sealed);

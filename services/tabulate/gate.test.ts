@@ -38,6 +38,21 @@ describe("tabulate's gate", () => {
     });
   });
 
+  it("proposes none by a clock that went back, though only another of its looks had seen it", async () => {
+    await inScenario(async (scenario) => {
+      const { world, log, say, turn, tabulate } = scenario;
+      await log.append(...closures(say));
+      world.now += 3_600_000;
+      await tabulate.sources.proposals.lookAtClocks();
+      world.now -= 3_600_000;
+      for (let n = 0; n < 3; n++) await turn();
+      expect(await proposals(scenario)).toEqual([]);
+      world.now += 3_600_000;
+      await turn();
+      expect(await proposals(scenario)).toEqual(["lift"]);
+    });
+  });
+
   it("proposes it when nothing stands against it", async () => {
     await inScenario(async (scenario) => {
       await scenario.log.append(...closures(scenario.say));

@@ -1,5 +1,6 @@
 import { type ClockReadings, type GateFacts, lastClose, mayLift } from "../../shared/embargo/gate.ts";
 import type { Road } from "../../shared/embargo/road.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 
 /**
@@ -7,18 +8,16 @@ import type { ReleaseId } from "../../shared/platform/release-seal.ts";
  * folded itself and clocks that it reads itself, says so.
  */
 
-export type ReadClocks = () => Promise<ClockReadings>;
-
 /** Readings under which the gate is open; undefined while any reason stands against it. */
 export async function openClocks(
   facts: GateFacts,
   processNow: number,
-  read: ReadClocks,
+  look: LookAtClocks,
 ): Promise<ClockReadings | undefined> {
   // With every clock at this process' own the gate can only be more open: while it is shut even so, nobody else is asked.
   if (!mightOpen(facts, processNow)) return undefined;
-  const clocks = await read();
-  return mayLift(facts, clocks).kind === "open" ? clocks : undefined;
+  const { clocks, floor } = await look();
+  return mayLift(facts, clocks, floor).kind === "open" ? clocks : undefined;
 }
 
 /** True if nothing but the other clocks can still stand against the gate. */
@@ -31,11 +30,13 @@ export function mightOpen(facts: GateFacts, processNow: number): boolean {
  * release entry of exactly this number and size; for the first release the gate must be open as well by clocks read now, over
  * the facts as they stood at the lift. After the lift it stays open, so later releases ask no clock.
  */
-export async function mayGiveShare(road: Road, { number, size }: ReleaseId, read: ReadClocks): Promise<boolean> {
+export async function mayGiveShare(road: Road, { number, size }: ReleaseId, look: LookAtClocks): Promise<boolean> {
   const { lift } = road;
   const accepted = road.releases.find((release) => release.number === number && release.size === size);
   if (lift === null || accepted === undefined || accepted.index < lift.index) return false;
-  return number > 1 || mayLift(lift.facts, await read()).kind === "open";
+  if (number > 1) return true;
+  const { clocks, floor } = await look();
+  return mayLift(lift.facts, clocks, floor).kind === "open";
 }
 
 /** Near the last close a look every 200 ms, otherwise every second. */

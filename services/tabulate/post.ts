@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { DoorFetch } from "../../shared/platform/door.ts";
 
 /** The door answers within its own 5 seconds, or says 202. */
 const ANSWER_MS = 10_000;
@@ -16,7 +17,7 @@ export interface Poster {
  */
 export function createPoster(opts: {
   url: string;
-  fetch: typeof fetch;
+  fetch: DoorFetch;
   log: Logger;
   steadyMs: () => number;
   /** Called with each answer: the log has probably grown. */

@@ -3,6 +3,7 @@ import type { Pool } from "pg";
 import { type ClockReadings, mayLift } from "../../shared/embargo/gate.ts";
 import type { Road } from "../../shared/embargo/road.ts";
 import { canonical } from "../../shared/ledger/entry.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
@@ -10,7 +11,7 @@ import { type VerifyKey, verifySignature } from "../../shared/statement/ed25519.
 import { compactEnvelope, generalEnvelope } from "../../shared/statement/jws.ts";
 import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
-import { openClocks, type ReadClocks } from "./gate.ts";
+import { openClocks } from "./gate.ts";
 import type { AgreedRelease, ReleaseMemory } from "./releases.ts";
 import { insertProposal, type StoredProposal, selectCosignature, selectLastProposals } from "./store.ts";
 
@@ -31,7 +32,7 @@ export interface ProposalSources {
   hash: string;
   keys: VaultKeys;
   recountKeys: ReadonlyMap<string, VerifyKey>;
-  readClocks: ReadClocks;
+  lookAtClocks: LookAtClocks;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** 16 random bytes. */
@@ -119,7 +120,7 @@ async function moveOn(
   const { statement } = pending;
   const open =
     statement.type === "lift"
-      ? (await openClocks(road.facts, sources.now(), sources.readClocks)) !== undefined
+      ? (await openClocks(road.facts, sources.now(), sources.lookAtClocks)) !== undefined
       : road.lift !== null;
   const own = compactEnvelope(sources.keys.kid, pending.payload).assemble(pending.signature);
   // Always the same bytes for the same proposal, for Ed25519 is deterministic: sent again, they get the same receipt.
@@ -163,7 +164,7 @@ async function next(road: Road, releases: ReleaseMemory, sources: ProposalSource
     issued: new Date(sources.now()).toISOString(),
   });
   if (road.lift === null) {
-    const clocks = await openClocks(road.facts, sources.now(), sources.readClocks);
+    const clocks = await openClocks(road.facts, sources.now(), sources.lookAtClocks);
     return clocks === undefined ? undefined : { type: "lift", ...common(), clocks: clocksAsText(clocks) };
   }
   const last = road.releases.at(-1);

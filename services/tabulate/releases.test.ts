@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleCommon, sampleDefinition } from "../../shared/definition/sample.ts";
 import { openAnswer, sealAnswer, signRelease } from "../../shared/platform/release-seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import { openEnvelope } from "../../shared/statement/jws.ts";
 import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
@@ -151,13 +152,13 @@ describe("tabulate's releases", () => {
         "select number, size, sealed from recount.answer",
       );
       const { number, size, sealed } = rows[0]!;
-      const { privateKey } = harness.sample.vault;
-      expect(openAnswer(privateKey, { number, size }, sealed).agrees).toBe(true);
+      const vault = vaultOf(harness.sample);
+      expect(openAnswer(vault, { number, size }, sealed).agrees).toBe(true);
       const { sign } = scenario.recount.sources.answers.keys;
       const other = signRelease("recount-1", Buffer.from("{}"), sign);
       await query("alter table recount.answer disable trigger only_grows");
       await query("update recount.answer set sealed = $1", [
-        sealAnswer(privateKey, { number, size }, { agrees: true, signature: other }),
+        sealAnswer(vault, { number, size }, { agrees: true, signature: other }),
       ]);
       world.clocks = {};
       const taken = new Set<string>();

@@ -3,9 +3,11 @@ import type { Pool } from "pg";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { releaseBefore } from "../../shared/embargo/road.ts";
 import type { ReleaseHeader } from "../../shared/formats/release.ts";
+import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
 import {
   keyShare,
+  mostCandidateBytes,
   openAnswer,
   openCandidate,
   type ReleaseId,
@@ -17,7 +19,7 @@ import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
 import { buildRelease, releaseBytes } from "../../shared/results/release.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import type { Fold } from "./fold.ts";
-import { mayGiveShare, type ReadClocks } from "./gate.ts";
+import { mayGiveShare } from "./gate.ts";
 import {
   insertCandidate,
   insertShare,
@@ -35,7 +37,7 @@ export interface ReleaseSources {
   definition: Definition;
   keys: VaultKeys;
   recountKeys: ReadonlyMap<string, VerifyKey>;
-  readClocks: ReadClocks;
+  lookAtClocks: LookAtClocks;
   /** Tells whoever waits for candidates and shares; a hint, so it does not matter whether it arrives. */
   hint: (id: ReleaseId) => void;
 }
@@ -102,9 +104,10 @@ export async function writeCandidate(
   if (dueMs > 0) return dueMs;
   const id = { number, size: header.checkpoint.size };
   const bytes = releaseBytes(buildRelease(fold.tabulation, header));
-  const { kid, sign, vaultPrivateKey } = sources.keys;
+  const { kid, sign, vault } = sources.keys;
   const release = Buffer.from(bytes).toString("utf8");
-  const sealed = sealCandidate(vaultPrivateKey, id, { release, signature: signRelease(kid, bytes, sign) });
+  const candidate = { release, signature: signRelease(kid, bytes, sign) };
+  const sealed = sealCandidate(vault, id, candidate, mostCandidateBytes(sources.definition));
   await insertCandidate(sources.pool, id, sealed);
   memory.candidate = { ...id, atMs: steadyMs };
   sources.hint(id);
@@ -132,7 +135,7 @@ async function agreedRelease(
   sealedAnswer: Uint8Array,
   sources: ReleaseSources,
 ): Promise<AgreedRelease | undefined> {
-  const answer = openAnswer(sources.keys.vaultPrivateKey, id, sealedAnswer);
+  const answer = openAnswer(sources.keys.vault, id, sealedAnswer);
   if (!answer.agrees) return undefined;
   const own = await ownRelease(id, sources);
   if (own === undefined) return undefined;
@@ -152,7 +155,7 @@ async function ownRelease(
 ): Promise<{ text: string; bytes: Uint8Array } | undefined> {
   const sealed = await selectCandidate(sources.pool, id);
   if (sealed === undefined) return undefined;
-  const { release, signature } = openCandidate(sources.keys.vaultPrivateKey, id, sealed);
+  const { release, signature } = openCandidate(sources.keys.vault, id, sealed);
   const bytes = Buffer.from(release, "utf8");
   const { kid, own } = sources.keys;
   return releaseSignatureHolds(kid, own, bytes, signature) ? { text: release, bytes } : undefined;
@@ -168,11 +171,11 @@ export async function giveShares(fold: Fold, memory: ReleaseMemory, sources: Rel
   for (const { number, size, release } of fold.road.releases) {
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);
-    if (!(await mayGiveShare(fold.road, { number, size }, sources.readClocks))) return;
+    if (!(await mayGiveShare(fold.road, { number, size }, sources.lookAtClocks))) return;
     const own = await ownRelease({ number, size }, sources);
     if (own === undefined || sha256Hex(own.bytes) !== release)
       throw new LogBroken(`release ${number} in the log is not the one that was written here`);
-    const share = keyShare(sources.keys.vaultPrivateKey, "tabulate", { number, size });
+    const share = keyShare(sources.keys.vault, "tabulate", { number, size });
     await insertShare(sources.pool, { number, size }, share);
     memory.lastShare = number;
     sources.hint({ number, size });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SAMPLE_CLOSE, sampleDefinition } from "../../shared/definition/sample.ts";
+import { NO_FLOOR } from "../../shared/embargo/gate.ts";
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
 import { buildApp } from "./app.ts";
@@ -29,7 +30,7 @@ function appOf({ services = [], record = {}, bus = {}, mode = "exercise", now = 
     postgres: { well: true, since: ISO },
     ownLog: true,
     log: { size: 7, signedAt: ISO, ageMs: 120 },
-    gate: gateView(facts, { process: now, postgres: now }, undefined),
+    gate: gateView(facts, { process: now, postgres: now }, NO_FLOOR, undefined),
     feeds: feedViews(definition, createFeeds(), facts, now),
     given: null,
     ...record,

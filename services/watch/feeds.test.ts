@@ -15,7 +15,7 @@ const row = (more: Partial<FeedRow>): FeedRow => ({
   lastIndex: 7,
   ...more,
 });
-const closed: FactRow = { kind: "closed", state: "AT", constituency: null, until: null };
+const closed: FactRow = { index: 1, kind: "closed", state: "AT", constituency: null, until: null, voids: null };
 const viewOf = (rows: FeedRow[], facts: FactRow[], now: number) => {
   const feeds = createFeeds();
   addRows(feeds, rows);

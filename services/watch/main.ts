@@ -1,17 +1,15 @@
 import type { NatsConnection } from "nats";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
-  DATABASE_URL,
-  HOST,
   loadDefinition,
-  NATS_NKEY_FILE,
-  NATS_URL,
-  PORT,
   readConfig,
+  refuseConfig,
   SCRUTIN_AUTHORITY,
   SCRUTIN_DEFINITION,
   SCRUTIN_DEFINITION_SIGNATURES,
 } from "../../shared/platform/config.ts";
+import { DATABASE, LISTEN, NATS, readDatabase, readListen, readNats } from "../../shared/platform/credentials.ts";
+import { doorFetch, doorProblem } from "../../shared/platform/door.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { openNats } from "../../shared/platform/nats.ts";
@@ -29,36 +27,42 @@ const SCRUTIN_SERVICES = ServiceAddresses.describe(
 
 runService("watch", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("watch", {
-    HOST,
-    PORT,
-    DATABASE_URL,
-    NATS_URL,
-    NATS_NKEY_FILE,
+    ...LISTEN,
+    ...DATABASE,
+    ...NATS,
     SCRUTIN_DEFINITION,
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
     SCRUTIN_SERVICES,
   });
+  const listen = await readListen(config);
+  const database = await readDatabase(config);
+  const road = await readNats(config);
   const { definition, hash } = await loadDefinition(config);
-  const pool = openPool({ url: config.DATABASE_URL, service: "watch", max: 2, log });
+  const pool = openPool({ ...database, service: "watch", max: 2, log });
   onStop(() => pool.end());
   let nc: NatsConnection | undefined;
   onStop(() => nc?.drain());
 
   const now = systemClock;
-  const probes = createServiceProbes({ services: config.SCRUTIN_SERVICES, fetch, now });
+  const services = config.SCRUTIN_SERVICES;
+  const pins = definition.door?.pins;
+  const problem = services.ingest && doorProblem(new URL(services.ingest), pins);
+  if (problem) refuseConfig([`SCRUTIN_SERVICES: ingest: ${problem}.`]);
+  const askIngest = services.ingest === undefined ? fetch : doorFetch(services.ingest, pins);
+  const fetchOf = (service: string) => (service === "ingest" ? askIngest : fetch);
+  const probes = createServiceProbes({ services, fetchOf, now });
   const record = createRecordWatch({ pool, definition, hash, log, now });
   const bus = createBusWatch({ connection: () => nc, log, now });
   for (const { look } of [probes, record, bus]) onStop(lookAgain(look, fail));
   const status = () => statusOf({ definition, hash }, probes.views(), record.view(), bus.view(), now());
   const server = await serve(buildApp({ log, metrics, definition, status }), {
-    host: config.HOST,
-    port: config.PORT,
+    ...listen,
     log,
   });
   onStop(() => server.close());
   announce(log, server.url);
   // Last: whoever watches is there to say that Postgres or NATS is away, and must not wait for them.
-  nc = await openNats({ url: config.NATS_URL, nkeyFile: config.NATS_NKEY_FILE, service: "watch", log });
+  nc = await openNats({ ...road, service: "watch", log });
   void nc.closed().then((error) => error && fail(error));
 });

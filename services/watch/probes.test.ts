@@ -24,14 +24,18 @@ const json = (response: ServerResponse, status: number, body: unknown) =>
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 
 async function probed(url: string, now = 1_000) {
-  const probes = createServiceProbes({ services: { ledger: url }, fetch, now: () => now });
+  const probes = createServiceProbes({ services: { ledger: url }, fetchOf: () => fetch, now: () => now });
   await probes.look();
   return probes.views()[0];
 }
 
 describe("the probes", () => {
   it("know nothing before they have asked", () => {
-    const probes = createServiceProbes({ services: { ledger: "http://127.0.0.1:1" }, fetch, now: () => 0 });
+    const probes = createServiceProbes({
+      services: { ledger: "http://127.0.0.1:1" },
+      fetchOf: () => fetch,
+      now: () => 0,
+    });
     expect(probes.views()).toEqual([{ name: "ledger", up: false, ready: false, since: null, checks: {} }]);
   });
 
@@ -81,7 +85,7 @@ describe("the probes", () => {
   it("find a service that is not there, and keep since when", async () => {
     const url = await serviceThat((_, response) => json(response, 200, { checks: {} }));
     let now = 1_000;
-    const probes = createServiceProbes({ services: { ledger: url }, fetch, now: () => now });
+    const probes = createServiceProbes({ services: { ledger: url }, fetchOf: () => fetch, now: () => now });
     await probes.look();
     now = 2_000;
     await probes.look();

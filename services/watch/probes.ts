@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { DoorFetch } from "../../shared/platform/door.ts";
 import { isoOrNull, notSeen, type Seen, see } from "./seen.ts";
 
 /** Addresses of services by name, as JSON text. */
@@ -47,17 +48,17 @@ interface Probe {
   checks: Record<string, boolean>;
 }
 
-/** `services`: base addresses by name. */
+/** `services`: base addresses by name; `fetchOf` says how one is asked. */
 export function createServiceProbes(opts: {
   services: Readonly<Record<string, string>>;
-  fetch: typeof fetch;
+  fetchOf: (service: string) => DoorFetch;
   now: () => number;
 }): ServiceProbes {
   const probes = Object.entries(opts.services).map(
     ([name, url]): Probe => ({ name, url, up: notSeen(), ready: notSeen(), checks: {} }),
   );
   const ask = (probe: Probe, path: string) =>
-    opts.fetch(new URL(path, probe.url), { signal: AbortSignal.timeout(ANSWER_MS), redirect: "error" });
+    opts.fetchOf(probe.name)(new URL(path, probe.url), { signal: AbortSignal.timeout(ANSWER_MS), redirect: "error" });
 
   const look = async (probe: Probe) => {
     const [health, readiness] = await Promise.allSettled([

@@ -1,6 +1,7 @@
 import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Definition } from "../../shared/definition/schema.ts";
+import { type ClockFloor, NO_FLOOR, raiseFloor } from "../../shared/embargo/gate.ts";
 import { addRows, createFeeds, type FeedView, feedViews } from "./feeds.ts";
 import { factsOf, type GateView, gateView } from "./gate.ts";
 import { isoOrNull, notSeen, see } from "./seen.ts";
@@ -56,9 +57,13 @@ export function createRecordWatch(opts: {
   let given: Awaited<ReturnType<typeof selectLastGiven>>;
   /** How far Postgres' clock is ahead of ours. */
   let aheadMs = 0;
+  let floor: ClockFloor = NO_FLOOR;
 
   const read = async () => {
-    aheadMs = (await selectPostgresTime(pool)).getTime() - now();
+    const postgres = (await selectPostgresTime(pool)).getTime();
+    const process = now();
+    aheadMs = postgres - process;
+    floor = raiseFloor(floor, { process, postgres, nats: null });
     logOf ??= await selectDefinition(pool);
     head = await selectHead(pool);
     const size = head?.size ?? 0;
@@ -85,7 +90,7 @@ export function createRecordWatch(opts: {
         postgres: { well: postgres.well, since: isoOrNull(postgres.since) },
         ownLog: logOf === undefined || logOf === opts.hash,
         log: head === undefined ? null : headView(head),
-        gate: gateView(known, clocks, lift?.at),
+        gate: gateView(known, clocks, floor, lift?.at),
         feeds: feedViews(definition, feeds, known, now()),
         given: given === undefined ? null : { ...given, at: given.at.toISOString() },
       };

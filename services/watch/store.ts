@@ -55,15 +55,18 @@ export async function selectDefinition(db: Db): Promise<string | undefined> {
 
 /** What the gate depends on, in the order of the log. */
 export interface FactRow {
-  kind: "closed" | "extended" | "override" | "hold" | "resume";
+  index: number;
+  kind: "closed" | "extended" | "override" | "hold" | "resume" | "void";
   state: string;
   constituency: string | null;
   until: Date | null;
+  /** The entry of the extension that a `void` takes away. */
+  voids: number | null;
 }
 
 export async function selectFacts(db: Db): Promise<FactRow[]> {
   const { rows } = await db.query<FactRow>(
-    "select kind, state, constituency, until from ledger.gate_fact order by index",
+    "select index, kind, state, constituency, until, voids from ledger.gate_fact order by index",
   );
   return rows;
 }

@@ -1,5 +1,6 @@
 import { systemClock } from "../../shared/platform/clock.ts";
-import { HOST, PORT, readConfig, refuseConfig } from "../../shared/platform/config.ts";
+import { readConfig, refuseConfig } from "../../shared/platform/config.ts";
+import { LISTEN, readListen } from "../../shared/platform/credentials.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { holdAlone } from "./alone.ts";
@@ -24,7 +25,8 @@ function options(): void {
 
 options();
 runService("witness", async ({ log, metrics, onStop, fail }) => {
-  const config = readConfig("witness", { HOST, PORT, WITNESS_KEY_FILE, WITNESS_STATE, WITNESS_LOGS, WITNESS_NAME });
+  const config = readConfig("witness", { ...LISTEN, WITNESS_KEY_FILE, WITNESS_STATE, WITNESS_LOGS, WITNESS_NAME });
+  const listen = await readListen(config);
   const { WITNESS_KEY_FILE: file, WITNESS_STATE: folder, WITNESS_LOGS: logs, WITNESS_NAME: name } = config;
   const { key, made } = await openKey({ file, folder, name });
   const alone = await holdAlone(folder);
@@ -47,7 +49,7 @@ runService("witness", async ({ log, metrics, onStop, fail }) => {
     log.info({ origin: known.origin, size: held?.size ?? 0 }, "watching");
   }
   const app = buildApp({ log, metrics, witness: createWitness(deps), fail });
-  const server = await serve(app, { host: config.HOST, port: config.PORT, log });
+  const server = await serve(app, { ...listen, log });
   onStop(() => server.close());
   announce(log, server.url);
 });

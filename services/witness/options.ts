@@ -16,7 +16,7 @@ fork. Anyone in the network can run one.
   --log KEY       the verifier key of a log to watch, name+hash+base64; its name is the log's origin. Repeatable.
   --name NAME     the name of a key that is made: a URL without a scheme that is yours (witness.example/office-1). Without it the key
                   is called after itself, witness-<8 hex digits>. A key that is there keeps its name.
-  --host HOST     an address of this machine (default 127.0.0.1); put a TLS proxy in front of it.
+  --host HOST     an address of this machine (default 127.0.0.1); elsewhere it speaks TLS, with SCRUTIN_TLS_CERT_FILE and SCRUTIN_TLS_KEY_FILE.
   --port PORT     default 0: a free one, printed at the start.
 
   Each has a variable: WITNESS_KEY_FILE, WITNESS_STATE, WITNESS_LOGS (separated by spaces), WITNESS_NAME, HOST, PORT.

@@ -129,7 +129,7 @@ describe("a witness does not start", () => {
     ["without a log", [], 78, "WITNESS_LOGS is not set"],
     ["with a key that is no log's", ["--log", "x"], 78, "not a log's"],
     ["with two keys of one origin", [], 78, "a log's key rotates by a new origin"],
-    ["on an address of the network", ["--host", "0.0.0.0"], 78, "put a TLS proxy in front"],
+    ["on an address of the network", ["--host", "0.0.0.0"], 78, "Set SCRUTIN_TLS_CERT_FILE"],
     ["with an option that is none", ["--sate", "x"], 2, "--sate"],
     ["when it is asked for help", ["--help"], 0, "--state FOLDER"],
   ])("%s", async (what, more, code, says) => {

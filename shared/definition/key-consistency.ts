@@ -40,6 +40,16 @@ export function keyContradictions(definition: Definition, report: Report): void 
   officeKeys(definition, report);
   roleKeys(definition, report);
   witnessKeys(definition, report);
+  doorPins(definition, report);
+}
+
+/** Two pins are two keys, so that one can be lost; and each has one spelling, in which it is compared. */
+function doorPins({ door }: Definition, report: Report): void {
+  const pins = door?.pins ?? [];
+  unique("definition.pin-twice", "The door's pin", pins, report);
+  for (const pin of pins)
+    if (decodeBase64url(pin)?.length !== 32)
+      report("definition.pin-unusable", `The door's pin ${pin} is not 32 bytes in base64url.`);
 }
 
 /** One key for two offices, or for an office and a trustee, would let one person speak as two. */

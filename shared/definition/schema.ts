@@ -213,6 +213,11 @@ export const Definition = z.strictObject({
   /** X25519 public keys to which data keys are wrapped: the vault's, and the one that trustees can rebuild. */
   vault: z.strictObject({ publicKey: Key32, recoveryKey: Key32 }),
   /**
+   * The door that offices push to: what its TLS certificate's public key must be, as SHA-256 of SubjectPublicKeyInfo (RFC 7469, 2.4),
+   * 32 bytes in base64url. Several, so that a key can be replaced during the night.
+   */
+  door: z.strictObject({ pins: z.array(Key32).min(1).max(8) }).optional(),
+  /**
    * Who watches the log grow (C2SP tlog-witness): the names and Ed25519 keys that cosign, and how many of them a head needs. More than
    * half, so that no two quorums can have seen two logs.
    */

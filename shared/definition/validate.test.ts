@@ -248,6 +248,8 @@ const CONTRADICTIONS: [code: string, what: string, change: Change][] = [
   ["definition.officials-missing", "no key but the back-up", (d) => { d.keys[2] = backUp("BE-1"); }],
   ["definition.key-of-no-state", "a back-up key of no state", (d) => { d.keys.push(backUp("FR-9")); }],
   ["definition.key-twice", "a back-up key that is the other too", (d) => { d.keys.push({ ...backUp("BE-9"), publicKey: testPublicKey("BE-1") }); }],
+  ["definition.pin-twice", "a door with one pin twice", (d) => { d.door = { pins: ["A".repeat(43), "A".repeat(43)] }; }],
+  ["definition.pin-unusable", "a pin in another spelling", (d) => { d.door = { pins: [`${"A".repeat(42)}B`] }; }],
   ["definition.witness-quorum", "half of two witnesses", watched(2, 1)],
   ["definition.witness-quorum", "half of four", watched(4, 2)],
   ["definition.witness-quorum", "more than all", watched(3, 4)],

@@ -10,6 +10,8 @@ import {
   lastClose,
   MAX_CLOCK_SPREAD_MS,
   mayLift,
+  NO_FLOOR,
+  raiseFloor,
 } from "./gate.ts";
 
 const HOUR = 3_600_000;
@@ -35,9 +37,11 @@ const extended = (state: string, until: number, constituency?: string) =>
 const decision = (what: "hold" | "resume" | "override", about: string) =>
   say({ type: "decision", decision: what, about });
 
+const voided = (about: string, entry: number) => say({ type: "decision", decision: "void", about, entry });
+
 const factsAfter = (...statements: Statement[]): GateFacts => {
   const facts = gateFacts(sample.definition);
-  for (const statement of statements) applyToGate(facts, statement);
+  for (const [n, statement] of statements.entries()) applyToGate(facts, statement, n + 1);
   return facts;
 };
 const ready = () => factsAfter(closed("AT"), closed("LU"));
@@ -138,7 +142,7 @@ describe("the gate", () => {
     expect(codes({ ...ready(), polls: [] }, late)).toContain("schedule.missing");
     const uncounted = sampleDefinition({ edit: (d) => (d.states[1]!.closings[0]!.counts = false) });
     const facts = gateFacts(uncounted.definition);
-    for (const statement of [closed("AT"), closed("LU")]) applyToGate(facts, statement);
+    for (const [n, statement] of [closed("AT"), closed("LU")].entries()) applyToGate(facts, statement, n + 1);
     expect(codes(facts, late)).toContain("schedule.missing");
   });
 
@@ -160,9 +164,41 @@ describe("the gate", () => {
   it("waits for an extension, and for the closure after it", () => {
     const facts = factsAfter(closed("AT"), closed("LU"), extended("LU", SAMPLE_CLOSE + 2 * HOUR));
     expect(codes(facts, late)).toEqual([...CLOCKS.map(() => "closing.ahead"), "closure.missing"]);
-    applyToGate(facts, closed("LU"));
+    applyToGate(facts, closed("LU"), 9);
     expect(codes(facts, late)).toEqual(CLOCKS.map(() => "closing.ahead"));
     expect(mayLift(facts, at(SAMPLE_CLOSE + 2 * HOUR)).kind).toBe("open");
+  });
+
+  it("gives up an extension that was voided, wherever it reached, and never comes below the schedule", () => {
+    const facts = factsAfter(extended("LU", SAMPLE_CLOSE + 2 * HOUR), extended("LU", SAMPLE_CLOSE + 5 * HOUR, "LU-S"));
+    expect(lastClose(facts)).toBe(SAMPLE_CLOSE + 5 * HOUR);
+    applyToGate(facts, voided("LU", 2), 3);
+    expect(facts.polls.map(({ closesAt }) => (closesAt - SAMPLE_CLOSE) / HOUR)).toEqual([0, 2, 2]);
+    applyToGate(facts, voided("AT", 1), 4);
+    expect(lastClose(facts)).toBe(SAMPLE_CLOSE + 2 * HOUR);
+    applyToGate(facts, voided("LU", 1), 5);
+    expect(lastClose(facts)).toBe(SAMPLE_CLOSE);
+    applyToGate(facts, extended("LU", SAMPLE_CLOSE - HOUR), 6);
+    expect(lastClose(facts)).toBe(SAMPLE_CLOSE);
+  });
+
+  it("asks for a closure anew after an extension, though that was voided", () => {
+    const facts = factsAfter(closed("AT"), closed("LU"), extended("LU", SAMPLE_CLOSE + 2 * HOUR), voided("LU", 3));
+    expect(codes(facts, late)).toEqual(["closure.missing"]);
+    applyToGate(facts, closed("LU"), 5);
+    expect(codes(facts, late)).toEqual([]);
+  });
+
+  it.each(CLOCKS)("stays shut while %s reads less than it did before, and says by how much", (clock) => {
+    let floor = raiseFloor(NO_FLOOR, { ...late, [clock]: (late[clock] ?? 0) + 300 });
+    floor = raiseFloor(floor, late);
+    expect(mayLift(ready(), late, floor)).toEqual({
+      kind: "closed",
+      reasons: [{ code: "clock.went-back", clock, byMs: 300 }],
+    });
+    const later = { ...late, [clock]: (late[clock] ?? 0) + 300 };
+    expect(mayLift(ready(), later, raiseFloor(floor, later)).kind).toBe("open");
+    expect(mayLift(ready(), late).kind).toBe("open");
   });
 
   it("counts each constituency's closure, and a state's for all of them", () => {
@@ -182,11 +218,11 @@ describe("the gate", () => {
   it("is held by a hold on the Union until it is resumed; a hold on a state is no matter of the gate", () => {
     const facts = factsAfter(closed("AT"), closed("LU"), decision("hold", "AT"));
     expect(codes(facts, late)).toEqual([]);
-    applyToGate(facts, decision("hold", "EU"));
+    applyToGate(facts, decision("hold", "EU"), 9);
     expect(codes(facts, late)).toEqual(["hold.union"]);
-    applyToGate(facts, decision("resume", "AT"));
+    applyToGate(facts, decision("resume", "AT"), 10);
     expect(codes(facts, late)).toEqual(["hold.union"]);
-    applyToGate(facts, decision("resume", "EU"));
+    applyToGate(facts, decision("resume", "EU"), 11);
     expect(codes(facts, late)).toEqual([]);
   });
 

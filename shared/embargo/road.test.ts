@@ -25,6 +25,21 @@ const hold = (about: string): Statement => ({
   about,
   reason: "r",
 });
+const extended = (state: string): Statement => ({
+  type: "polls",
+  ...common(state, 3),
+  polls: "extended",
+  until: "2024-06-09T22:30:00Z",
+  reason: "a queue",
+});
+const voids = (about: string, entry: number): Statement => ({
+  type: "decision",
+  ...common("EU", 2),
+  decision: "void",
+  about,
+  entry,
+  reason: "by mistake",
+});
 const lift = (sequence: number): Statement => ({ type: "lift", ...common("EU", sequence), clocks });
 const release = (sequence: number, number: number, size: number): Statement => ({
   type: "release",
@@ -52,6 +67,13 @@ describe("the road", () => {
     expect(road.lift?.index).toBe(3);
     expect(mayLift(road.facts, readings).kind).toBe("closed");
     expect(mayLift(road.lift!.facts, readings).kind).toBe("open");
+  });
+
+  it("knows which entry gave an extension, and takes that one away by its entry", () => {
+    const given = travel([null], [extended("LU")], [extended("AT")], [voids("LU", 2)]);
+    expect(given.facts.polls.map(({ extensions }) => extensions.map(({ entry }) => entry))).toEqual([[2], [1], [1]]);
+    const voided = travel([null], [extended("LU")], [extended("AT")], [voids("LU", 1)]);
+    expect(voided.facts.polls.map(({ extensions }) => extensions.map(({ entry }) => entry))).toEqual([[2], [], []]);
   });
 
   it("passes over what was quarantined, but not its sequence", () => {
@@ -103,6 +125,9 @@ describe("the road", () => {
         [closed("AT"), "AT-1"],
         [closed("LU"), "LU-1"],
         [hold("EU"), "trustee-1"],
+        [extended("LU"), "LU-1"],
+        [voids("LU", 2), "trustee-1"],
+        [voids("LU", 5), "trustee-1"],
       ),
       fc.constantFrom("accepted" as const, "quarantined" as const).map((v): Line => [lift(3), KEY, v]),
       fc.integer({ min: 1, max: 9 }).map((n): Line => [release(n, n, n), KEY]),
@@ -121,7 +146,8 @@ describe("the road", () => {
 
   it("keeps a hole in the schedule", () => {
     const road = createRoad(sample.definition);
-    road.facts.polls[0]!.closesAt = Number.NaN;
-    expect(loadRoad(saveRoad(road)).facts.polls[0]!.closesAt).toBeNaN();
+    Object.assign(road.facts.polls[0]!, { scheduledAt: Number.NaN, closesAt: Number.NaN });
+    const loaded = loadRoad(saveRoad(road)).facts.polls[0]!;
+    expect([loaded.scheduledAt, loaded.closesAt]).toEqual([Number.NaN, Number.NaN]);
   });
 });

@@ -1,6 +1,6 @@
 import type { Definition } from "../definition/schema.ts";
 import type { Entry, OpenedEntry } from "../ledger/entry.ts";
-import { applyToGate, type GateFacts, gateFacts } from "./gate.ts";
+import { applyToGate, type GateFacts, gateFacts, type Poll } from "./gate.ts";
 
 /**
  * What the log has said, up to one entry, of everything that the system's own two statements depend on: the gate, the lift,
@@ -58,7 +58,7 @@ export function applyToRoad(road: Road, { index, statement, verdict }: OpenedEnt
     road.releases.push({ index, number, size, root, release, previous });
     if (road.releases.length > RELEASES_KEPT) road.releases.shift();
   }
-  applyToGate(road.facts, statement);
+  applyToGate(road.facts, statement, index);
 }
 
 /** The last release that was accepted before the log had this size: what the release of that prefix follows. */
@@ -85,7 +85,7 @@ export function loadRoad(text: string): Road {
 type SavedFacts = Omit<GateFacts, "overridden" | "held" | "polls"> & {
   overridden: string[];
   held: string[];
-  polls: (Omit<GateFacts["polls"][number], "closesAt"> & { closesAt: number | null })[];
+  polls: (Omit<Poll, "scheduledAt" | "closesAt"> & Record<"scheduledAt" | "closesAt", number | null>)[];
 };
 
 function savedFacts(facts: GateFacts): SavedFacts {
@@ -98,7 +98,11 @@ function savedLift(lift: Lift | null): { index: number; facts: SavedFacts } | nu
 
 function loadedFacts({ polls, overridden, held, lifted }: SavedFacts): GateFacts {
   return {
-    polls: polls.map((poll) => ({ ...poll, closesAt: poll.closesAt ?? Number.NaN })),
+    polls: polls.map((poll) => ({
+      ...poll,
+      scheduledAt: poll.scheduledAt ?? Number.NaN,
+      closesAt: poll.closesAt ?? Number.NaN,
+    })),
     overridden: new Set(overridden),
     held: new Set(held),
     lifted,

@@ -1,15 +1,8 @@
 import type { Definition } from "../definition/schema.ts";
-import {
-  authenticate,
-  refusalOf,
-  type Signer,
-  type Signers,
-  tooFewSigned,
-  verifyKeyOf,
-} from "../statement/authentic.ts";
+import { type Signers, verifyKeyOf } from "../statement/authentic.ts";
 import type { VerifyKey } from "../statement/ed25519.ts";
-import { openEnvelope } from "../statement/jws.ts";
 import type { Statement } from "../statement/types.ts";
+import { type ReadDecision, readDecision } from "./decision.ts";
 import type { KeyBook } from "./keys.ts";
 
 /**
@@ -89,20 +82,10 @@ export function fitsHead(
 }
 
 /** A decision to open an origin that two trustees have signed for this definition; otherwise what it is instead, in words. */
-export async function readOriginDecision(
+export function readOriginDecision(
   jws: Uint8Array,
   hash: string,
   trustees: Signers,
-): Promise<{ decision: OriginDecision; signers: [Signer, ...Signer[]]; payload: Uint8Array } | string> {
-  const opened = openEnvelope(jws);
-  if (opened.kind === "refused") return `it is no JWS (${opened.code})`;
-  const authenticity = await authenticate(opened.envelope, trustees);
-  if (authenticity.kind === "refused") return `it is not authentic (${authenticity.code})`;
-  const { statement, signers } = authenticity;
-  if (!isOriginDecision(statement)) return "it is no decision that opens an origin";
-  if (statement.definition !== hash) return "it was signed for another definition";
-  const keys = signers.map(({ key }) => key);
-  if (refusalOf(statement, keys) !== undefined || tooFewSigned(statement, keys, 1))
-    return "two trustees must have signed it, and nobody else";
-  return { decision: statement, signers, payload: opened.envelope.payload };
+): Promise<ReadDecision<OriginDecision> | string> {
+  return readDecision(jws, hash, trustees, isOriginDecision, "that opens an origin");
 }

@@ -25,8 +25,8 @@ export const VERDICT_CODES = {
   },
   "F.105": {
     name: "key-ended",
-    means: "This key had been replaced or revoked when the statement came.",
-    todo: "Sign it again with the key that took its place, under a sequence number of that key.",
+    means: "This key had been replaced, revoked or suspended when the statement came.",
+    todo: "Sign it again with a key that is in force, under a sequence number of that key.",
   },
   "F.201": {
     name: "unit-unknown",

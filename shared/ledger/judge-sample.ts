@@ -36,6 +36,9 @@ export interface Sent {
   equivocates?: boolean;
   targetUsed?: boolean;
   clocks?: ClockReadings;
+  /** The highest readings before, for a lift; Postgres' clock, for a closure. */
+  floor?: ClockReadings;
+  postgres?: number;
 }
 
 /** A code, the statement that gets it, its nearest neighbour that gets nothing, and the log that both meet. */
@@ -66,22 +69,26 @@ export function isSignedByKnown({ statement, by }: Sent, book: KeyBook): boolean
 }
 
 export const inputOf = (sent: Sent, book = DEFINED): JudgeInput => {
-  const { statement, at = LATER, equivocates = false, targetUsed, clocks } = sent;
-  const input: JudgeInput = { statement, signers: signersOf(sent, book), received: at, equivocates, clocks };
+  const { statement, at = LATER, equivocates = false, targetUsed, clocks, floor, postgres } = sent;
+  const signers = signersOf(sent, book);
+  const input: JudgeInput = { statement, signers, received: at, equivocates, clocks, floor, postgres };
   return targetUsed === undefined ? input : { ...input, targetUsed };
 };
 
 /** Judges it against the state and, when accepted, folds it in: one step of a log. */
 export function step(state: LedgerState, sent: Sent): Verdict {
   const verdict = judge(state, inputOf(sent, state.keys), SAMPLE.hash);
-  const entry = { index: nextIndex(state.keys), key: sent.by[0] as string };
+  const entry = { index: nextIndex(state), key: sent.by[0] as string };
   if (verdict.verdict === "accepted") applyAccepted(state, sent.statement, entry);
   return verdict;
 }
 
 /** A state does not know its size; this index follows every other that it does know. */
-const nextIndex = (book: KeyBook): number =>
-  1 + Math.max(...[...book.records()].map(({ from, ended }) => Math.max(from, ended?.index ?? 0)));
+function nextIndex({ keys, gate }: LedgerState): number {
+  const ofKeys = [...keys.records()].map(({ from, ended }) => Math.max(from, ended?.index ?? 0));
+  const ofExtensions = gate.polls.flatMap(({ extensions }) => extensions.map(({ entry }) => entry));
+  return 1 + Math.max(...ofKeys, ...ofExtensions);
+}
 
 /** A log of statements that must all be accepted. */
 export function logOf(...log: Sent[]): LedgerState {
@@ -151,6 +158,19 @@ export const voids = (target: number, targetUsed = false): Sent => ({
 });
 export const decides = (decision: "hold" | "resume" | "override", about: string, ...by: string[]): Sent => ({
   statement: { type: "decision", ...common("EU"), decision, about, reason: "as agreed" },
+  by: by.length > 0 ? by : ["trustee-1", "trustee-2"],
+});
+export const suspends = (trustee: string, ...by: string[]): Sent => ({
+  statement: { type: "decision", ...common("EU"), decision: "suspend", about: "EU", trustee, reason: "as agreed" },
+  by: by.length > 0 ? by : ["trustee-1", "trustee-2"],
+});
+/** `entry`: the index of the extension. In a log of `logOf` the first one has 1, and each one after it the next number. */
+export const voidsExtension = (about: string, entry: number, ...by: string[]): Sent => ({
+  statement: { type: "decision", ...common("EU"), decision: "void", about, entry, reason: "by mistake" },
+  by: by.length > 0 ? by : ["trustee-1", "trustee-2"],
+});
+export const recovers = (...by: string[]): Sent => ({
+  statement: { type: "decision", ...common("EU"), decision: "recover", about: "EU", reason: "the key is lost" },
   by: by.length > 0 ? by : ["trustee-1", "trustee-2"],
 });
 export const draws = (constituency: string, within: string, ...order: string[]): Sent => ({

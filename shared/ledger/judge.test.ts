@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { sampleTally } from "../definition/sample.ts";
 import { VERDICT_CODES } from "./codes.ts";
+import { GATE_ROWS } from "./gate-rows.ts";
 import * as say from "./judge-sample.ts";
 import {
   CLOSE,
@@ -294,6 +295,7 @@ const ROWS: Row[] = [
     tally([sampleTally("AT-P", { ballots: 12, votes: { AT01: 1 } })]),
   ],
   ...KEY_ROWS,
+  ...GATE_ROWS,
 ];
 
 describe("each code", () => {

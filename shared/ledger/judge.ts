@@ -1,11 +1,13 @@
+import type { Register } from "../definition/register.ts";
 import type { Key } from "../definition/schema.ts";
-import { type ClockReadings, MAX_EXTENSION_MS, mayLift, pollsOf } from "../embargo/gate.ts";
+import { type ClockFloor, type ClockReadings, MAX_EXTENSION_MS, mayLift, type Poll, pollsOf } from "../embargo/gate.ts";
 import { refusalOf, tooFewSigned } from "../statement/authentic.ts";
 import type { Statement, StatementType } from "../statement/types.ts";
-import { fitsHead, type HeadBefore, isOriginDecision } from "./authority.ts";
+import { fitsHead, type HeadBefore } from "./authority.ts";
 import type { VerdictCode } from "./codes.ts";
 import type { Finding, Verdict } from "./entry.ts";
-import { hasEndedSigner, keyFindings } from "./key-rules.ts";
+import { hasEndedSigner, keyFindings, suspensionFindings } from "./key-rules.ts";
+import type { Suspension } from "./keys.ts";
 import { closeInForce, drawKey, type LedgerState } from "./state.ts";
 import { tallyFindings } from "./tally-rules.ts";
 
@@ -21,6 +23,10 @@ export interface JudgeInput {
   targetUsed?: boolean;
   /** For a `lift`: the clocks as the ledger itself read them. Without them the gate stays shut. */
   clocks: ClockReadings | undefined;
+  /** For a `lift`: the highest readings of these clocks since this process began, if it has a memory of them. */
+  floor?: ClockFloor | undefined;
+  /** For a closure: Postgres' clock, ms UTC, if it was asked. Polls are closed by both clocks or not at all. */
+  postgres?: number | undefined;
   /** For a decision that opens an origin: the head that it would follow. Without it none is opened. */
   head?: HeadBefore | undefined;
 }
@@ -74,8 +80,8 @@ function byKeysInForce(state: LedgerState, say: Statement, report: Report, { sig
 }
 
 function ofGoodKeys(state: LedgerState, say: Say<"key">, report: Report, { signers, received }: JudgeInput): void {
-  const isState = (id: string) => state.register.state(id) !== undefined;
-  for (const code of keyFindings(state.keys, say, signers, received, isState)) report(code);
+  const isKnown = (id: string) => isState(state.register, id);
+  for (const code of keyFindings(state.keys, say, signers, received, isKnown)) report(code);
 }
 
 function byOffice(state: LedgerState, say: Statement, report: Report, { signers }: JudgeInput): void {
@@ -85,8 +91,7 @@ function byOffice(state: LedgerState, say: Statement, report: Report, { signers 
 }
 
 function byTrustees(_: LedgerState, say: Say<"decision">, report: Report, { signers }: JudgeInput): void {
-  const trustees = signers.every((key) => key.role === "trustee");
-  if (signers.length === 0 || !trustees || say.state !== "EU") report("F.104");
+  if (signers.length === 0 || refusalOf(say, signers) !== undefined) report("F.104");
   else if (tooFewSigned(say, signers, 1)) report("F.103");
 }
 
@@ -130,10 +135,10 @@ function ofOwnConstituency(state: LedgerState, say: Say<"polls" | "seats">, repo
   if (state.register.constituency(say.constituency)?.state.id !== say.state) report("F.403");
 }
 
-function closedAfterTheClose(state: LedgerState, say: Say<"polls">, report: Report, { received }: JudgeInput): void {
+function closedAfterTheClose(state: LedgerState, say: Say<"polls">, report: Report, input: JudgeInput): void {
   if (say.polls !== "closed") return;
-  for (const poll of pollsOf(state.gate, say.state, say.constituency))
-    if (!(received >= poll.closesAt)) report("F.401");
+  const now = Math.min(input.received, input.postgres ?? input.received);
+  for (const poll of pollsOf(state.gate, say.state, say.constituency)) if (!(now >= poll.closesAt)) report("F.401");
 }
 
 /** Later than the close in force of each poll it is about, by at most 4 hours, and while the gate is shut. */
@@ -164,22 +169,42 @@ function ofAnUnusedSequence(_: LedgerState, say: Say<"void">, report: Report, { 
 }
 
 /** A decision that could change nothing was meant for something else: it is refused, so that nobody relies on it. */
-function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: Report, { head }: JudgeInput): void {
-  if (say.decision === "draw") return;
-  if (isOriginDecision(say)) {
-    if (head === undefined || !fitsHead(state.authorities, state.keys, say, head)) report("F.408");
-    return;
-  }
-  const { gate, register } = state;
-  const held = gate.held.has(say.about);
-  const ofState = register.state(say.about) !== undefined;
-  // After the lift the gate stays open: a hold on the Union would stop nothing.
-  const holdable = ofState || (say.about === "EU" && !gate.lifted);
-  const open = pollsOf(gate, say.about).some((poll) => !poll.closed);
-  const overridable = ofState && open && !gate.overridden.has(say.about);
-  const changes = { hold: holdable && !held, resume: held, override: overridable }[say.decision];
-  if (!changes) report("F.408");
+function thatChangesSomething(state: LedgerState, say: Say<"decision">, report: Report, input: JudgeInput): void {
+  if (say.decision === "suspend") for (const code of suspensionFindings(state.keys, say, input.signers)) report(code);
+  else if (!changesSomething(state, say, input)) report("F.408");
 }
+
+type Plain = Exclude<Say<"decision">, Suspension>;
+
+function changesSomething(state: LedgerState, say: Plain, { head }: JudgeInput): boolean {
+  const { gate, register } = state;
+  switch (say.decision) {
+    case "draw":
+      return true; // see `ofAnOpenTie`
+    case "origin":
+      return head !== undefined && fitsHead(state.authorities, state.keys, say, head);
+    case "recover":
+      return !state.recovered;
+    case "void":
+      // After the lift an extension says nothing any more.
+      return !gate.lifted && isExtension(pollsOf(gate, say.about), say.entry);
+    case "resume":
+      return gate.held.has(say.about);
+    case "hold":
+      // After the lift the gate stays open: a hold on the Union would stop nothing.
+      return !gate.held.has(say.about) && (isState(register, say.about) || (say.about === "EU" && !gate.lifted));
+    case "override": {
+      const open = pollsOf(gate, say.about).some((poll) => !poll.closed);
+      return isState(register, say.about) && open && !gate.overridden.has(say.about);
+    }
+  }
+}
+
+const isState = (register: Register, id: string) => register.state(id) !== undefined;
+
+/** Whether this entry gave one of these polls an extension that is in force. */
+const isExtension = (polls: readonly Poll[], entry: number) =>
+  polls.some(({ extensions }) => extensions.some((extension) => extension.entry === entry));
 
 /** What can be said of a tie without counting: its contenders stand there, each once, and it is not drawn yet. */
 function ofAnOpenTie({ register, drawn }: LedgerState, say: Say<"decision">, report: Report): void {
@@ -202,8 +227,8 @@ function onceOnly(state: LedgerState, _: Statement, report: Report): void {
 }
 
 /** The ledger's own `mayLift()` on its own clocks: the second wall. What the statement says of clocks proves nothing. */
-function throughAnOpenGate(state: LedgerState, _: Statement, report: Report, { clocks }: JudgeInput): void {
-  const gate = mayLift(state.gate, clocks ?? { process: null, postgres: null, nats: null });
+function throughAnOpenGate(state: LedgerState, _: Statement, report: Report, { clocks, floor }: JudgeInput): void {
+  const gate = mayLift(state.gate, clocks ?? { process: null, postgres: null, nats: null }, floor);
   if (!state.gate.lifted && gate.kind === "closed") report("F.501");
 }
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { newSampleKey, sampleCommon, sampleDefinition, sampleTally, signSample } from "../definition/sample.ts";
+import type { Key } from "../definition/schema.ts";
 import { authenticate } from "../statement/authentic.ts";
 import { openEnvelope } from "../statement/jws.ts";
 import type { KeyStatement, Statement } from "../statement/types.ts";
 import type { Entry } from "./entry.ts";
 import { judge } from "./judge.ts";
-import { applyKey, createKeyBook, type KeyBook } from "./keys.ts";
+import { maySuspend, suspensionFindings } from "./key-rules.ts";
+import { applyKey, createKeyBook, type KeyBook, type KeyRecord, type Suspension } from "./keys.ts";
 import { applyAccepted, createLedgerState } from "./state.ts";
 
 /** The life of keys in a log, from signed bytes to verdicts. */
@@ -34,6 +36,21 @@ const revoke = (state: string, revokes: string, since = CLOSE): KeyStatement => 
   revokes,
   since: new Date(since).toISOString(),
   reason: "lost",
+});
+const suspend = (trustee: string): Suspension => ({
+  type: "decision",
+  ...common("EU"),
+  decision: "suspend",
+  about: "EU",
+  trustee,
+  reason: "as agreed",
+});
+const hold = (about: string): Statement => ({
+  type: "decision",
+  ...common("EU"),
+  decision: "hold",
+  about,
+  reason: "a doubt",
 });
 const enrol = (id: string, official: string): KeyStatement => ({
   type: "key",
@@ -154,6 +171,21 @@ describe("a log", () => {
   });
 });
 
+describe("a suspended trustee", () => {
+  it("says nothing more, alone or among others; what was said before stands", async () => {
+    const { state, take } = createLog();
+    expect(await take(hold("EU"), "trustee-3")).toBe("accepted");
+    expect(await take(suspend("trustee-3"), "trustee-1", "trustee-3")).toBe("F.104");
+    expect(await take(suspend("trustee-3"), "trustee-1")).toBe("F.103");
+    expect(await take(suspend("trustee-3"), "trustee-1", "trustee-2")).toBe("accepted");
+    expect(await take(hold("AT"), "trustee-3")).toBe("F.105");
+    expect(await take({ ...hold("EU"), decision: "resume" } as Statement, "trustee-1", "trustee-3")).toBe("F.105");
+    expect(await take(enrol("LU-9", "Eva"), "trustee-3", "trustee-1", "LU-9")).toBe("F.105");
+    expect([...state.gate.held]).toEqual(["EU"]);
+    expect(await take({ ...hold("EU"), decision: "resume" } as Statement, "trustee-1", "trustee-2")).toBe("accepted");
+  });
+});
+
 describe("a key book", () => {
   const book = () => createKeyBook(sample.definition);
 
@@ -193,14 +225,40 @@ describe("a key book", () => {
     ]);
   });
 
+  it("knows a suspended trustee, whose suspension no second one moves", () => {
+    const so = book();
+    applyKey(so, 4, suspend("trustee-2"));
+    applyKey(so, 9, suspend("trustee-2"));
+    expect(changed(so)).toEqual([["trustee-2", 0, { index: 4, how: "suspended" }]]);
+    expect(so.has("trustee-2")).toBe(true);
+  });
+
+  it("leaves two trustees, whoever would suspend whom", () => {
+    const others = (...ids: string[]) => ids.map((id) => book().get(id)?.key as Key);
+    const two = book();
+    expect(suspensionFindings(two, suspend("trustee-3"), others("trustee-1", "trustee-2"))).toEqual([]);
+    applyKey(two, 1, suspend("trustee-3"));
+    expect(suspensionFindings(two, suspend("trustee-2"), others("trustee-1", "trustee-3"))).toEqual(["F.408"]);
+    expect(maySuspend(two, suspend("trustee-2"), others("trustee-1", "trustee-3"))).toBe(false);
+    // One person with two keys is one who is left, and the very one who is suspended.
+    const [one, twin] = others("trustee-1", "trustee-2") as [Key, Key];
+    const twins = book();
+    const { verify } = twins.get("trustee-2") as KeyRecord;
+    twins.add({ key: { ...twin, person: "Trustee 1" } as Key, verify, from: 0, ended: null });
+    expect(suspensionFindings(twins, suspend("trustee-3"), [one, twin])).toEqual(["F.408"]);
+    expect(suspensionFindings(twins, suspend("trustee-2"), [one, ...others("trustee-3")])).toEqual(["F.104", "F.408"]);
+  });
+
   it("stops at what no log can hold", () => {
-    const apply = (change: KeyStatement) => () => applyKey(book(), 1, change);
+    const apply = (change: KeyStatement | Suspension) => () => applyKey(book(), 1, change);
     expect(apply(rotate("LU-7", "LU-9"))).toThrow("which it cannot");
     expect(apply(rotate("trustee-1", "LU-9"))).toThrow("which it cannot");
     expect(apply(rotate("LU-1", "LU-2"))).toThrow("which it cannot");
     expect(apply(rotate("LU-1", "LU-1"))).toThrow("which it cannot");
     expect(apply(rotate("LU-1", "no-such-key"))).toThrow("which it cannot");
     expect(apply(revoke("EU", "LU-7"))).toThrow("unknown key");
+    expect(apply(suspend("trustee-7"))).toThrow("which is no trustee");
+    expect(apply(suspend("LU-1"))).toThrow("which is no trustee");
     const twice = book();
     applyKey(twice, 1, enrol("LU-9", "Eva"));
     expect(() => applyKey(twice, 2, enrol("LU-9", "Eva"))).toThrow("which it cannot");

@@ -1,14 +1,27 @@
 import type { Definition } from "../definition/schema.ts";
 import { newcomerKey, type Signer, type Signers, signersOf, verifyKeyOf } from "../statement/authentic.ts";
-import type { KeyStatement } from "../statement/types.ts";
+import type { KeyStatement, Statement } from "../statement/types.ts";
 
 /**
- * The keys of a log: those of its definition, and what accepted `key` statements made of them. A fold over those statements in the
- * order of the log; whoever reads the log keeps one, and asks it as of the entry in hand.
+ * The keys of a log: those of its definition, and what accepted `key` statements and suspensions made of them. A fold over those
+ * statements in the order of the log; whoever reads the log keeps one, and asks it as of the entry in hand.
  */
 
-/** How a key ended: the entry that said so first, and from when on it counts for nothing (ms UTC) if it was revoked. */
-export type KeyEnd = { index: number; how: "rotated" } | { index: number; how: "revoked"; since: number };
+/**
+ * How a key ended: the entry that said so first, and from when on it counts for nothing (ms UTC) if it was revoked. What a trustee signed
+ * before the suspension stays: a hold is no less in force.
+ */
+export type KeyEnd =
+  | { index: number; how: "rotated" }
+  | { index: number; how: "revoked"; since: number }
+  | { index: number; how: "suspended" };
+
+/** Two trustees' decision that a third signs no more. */
+export type Suspension = Extract<Statement, { type: "decision"; decision: "suspend" }>;
+
+/** What the keys of a log follow from. */
+export const changesKeys = (statement: Statement): statement is KeyStatement | Suspension =>
+  statement.type === "key" || (statement.type === "decision" && statement.decision === "suspend");
 
 /** A key of the definition or of the log, with its life. `from`: index of the entry that brought it (0: the definition). */
 export interface KeyRecord extends Signer {
@@ -59,10 +72,14 @@ export function createKeyBook(definition: Definition): KeyBook {
 }
 
 /**
- * Applies the accepted `key` statement of entry `index`, in the order of the log; one that was applied before changes nothing. Throws
- * if the statement could not have been accepted: then the log or this code is broken.
+ * Applies the accepted statement of entry `index`, in the order of the log; one that was applied before changes nothing. Throws if the
+ * statement could not have been accepted: then the log or this code is broken.
  */
-export function applyKey(book: KeyBook, index: number, statement: KeyStatement): void {
+export function applyKey(book: KeyBook, index: number, statement: KeyStatement | Suspension): void {
+  if (statement.type === "decision") {
+    suspend(book, index, statement.trustee);
+    return;
+  }
   if (statement.change === "revoke") {
     revoke(book, index, statement.revokes, Date.parse(statement.since));
     return;
@@ -93,4 +110,10 @@ function revoke(book: KeyBook, index: number, id: string, since: number): void {
     const earliest = ended?.how === "revoked" ? Math.min(ended.since, since) : since;
     record.ended = { index: Math.min(ended?.index ?? index, index), how: "revoked", since: earliest };
   }
+}
+
+function suspend(book: KeyBook, index: number, id: string): void {
+  const suspended = book.get(id);
+  if (suspended?.key.role !== "trustee") throw new Error(`entry ${index} suspends ${id}, which is no trustee`);
+  suspended.ended ??= { index, how: "suspended" };
 }

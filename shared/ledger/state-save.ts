@@ -19,6 +19,7 @@ const Index = z.number().int().nonnegative();
 const Ended = z.discriminatedUnion("how", [
   z.strictObject({ index: Index, how: z.literal("rotated") }),
   z.strictObject({ index: Index, how: z.literal("revoked"), since: z.number() }),
+  z.strictObject({ index: Index, how: z.literal("suspended") }),
 ]);
 
 const Head = z.strictObject({
@@ -46,6 +47,8 @@ const Head = z.strictObject({
     z.strictObject({
       state: z.string(),
       constituency: z.string(),
+      scheduledAt: z.number().nullable(),
+      extensions: z.array(z.strictObject({ entry: Index, until: z.number() })),
       closesAt: z.number().nullable(),
       closed: z.boolean(),
     }),
@@ -57,6 +60,7 @@ const Head = z.strictObject({
   declared: z.array(z.tuple([z.string(), z.enum(["final", "official"])])),
   voided: z.array(z.tuple([z.string(), z.array(z.number().int())])),
   drawn: z.array(z.string()),
+  recovered: z.boolean(),
   release: z.strictObject({ number: z.number().int(), size: z.number().int(), sha256: z.string() }).nullable(),
   rows: z.array(z.tuple([z.string(), z.number().int().nonnegative()])),
 });
@@ -70,7 +74,11 @@ export function saveLedgerState(state: LedgerState): Uint8Array {
     definition: state.register.hash,
     ...savedKeys(state.keys),
     origins: state.authorities.slice(1).map(({ key, ...named }) => ({ ...named, publicKey: base64url(key.raw) })),
-    polls: gate.polls.map((poll) => ({ ...poll, closesAt: Number.isNaN(poll.closesAt) ? null : poll.closesAt })),
+    polls: gate.polls.map((poll) => ({
+      ...poll,
+      scheduledAt: Number.isNaN(poll.scheduledAt) ? null : poll.scheduledAt,
+      closesAt: Number.isNaN(poll.closesAt) ? null : poll.closesAt,
+    })),
     overridden: [...gate.overridden],
     held: [...gate.held],
     lifted: gate.lifted,
@@ -78,6 +86,7 @@ export function saveLedgerState(state: LedgerState): Uint8Array {
     declared: [...state.declared],
     voided: [...state.voided].map(([key, sequences]) => [key, [...sequences]]),
     drawn: [...state.drawn],
+    recovered: state.recovered,
     release: state.release,
     rows: tables.map(({ constituency }, i) => [constituency, counts[i] as number]),
   };
@@ -150,7 +159,11 @@ export function loadLedgerState(definition: Definition, register: Register, byte
     state.keys.reserve({ id: named.kid, publicKey });
   }
   const { gate } = state;
-  gate.polls = head.polls.map((poll) => ({ ...poll, closesAt: poll.closesAt ?? Number.NaN }));
+  gate.polls = head.polls.map((poll) => ({
+    ...poll,
+    scheduledAt: poll.scheduledAt ?? Number.NaN,
+    closesAt: poll.closesAt ?? Number.NaN,
+  }));
   gate.overridden = new Set(head.overridden);
   gate.held = new Set(head.held);
   gate.lifted = head.lifted;
@@ -158,6 +171,7 @@ export function loadLedgerState(definition: Definition, register: Register, byte
   for (const [id, declares] of head.declared) state.declared.set(id, declares);
   for (const [key, sequences] of head.voided) state.voided.set(key, new Set(sequences));
   for (const draw of head.drawn) state.drawn.add(draw);
+  state.recovered = head.recovered;
   state.release = head.release;
   let at = WORD + headLength;
   for (const [constituency, count] of head.rows) {

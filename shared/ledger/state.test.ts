@@ -145,12 +145,23 @@ const keyChange = fc.constantFrom(
   say.revokes("AT-backup", CLOSE),
   say.enrols("AT-7", "Eva"),
   say.enrols("AT-8", "Eva", { backup: true }),
+  say.suspends("trustee-3"),
 );
 const byNewKeys = fc
   .tuple(correction, fc.constantFrom("AT-9", "AT-8", "AT-7"))
   .map(([sent, kid]) => ({ ...sent, by: [kid] }));
 /** The vault's own, which chance seldom puts in order. */
 const vault = fc.constantFrom(say.lift(), say.release(1), say.release(2));
+/** Extensions that are given and voided, a recovery, and decisions of a trustee who may be suspended. */
+const gateChange = fc.constantFrom(
+  say.extended("AT", CLOSE + 3_600_000),
+  say.extended("LU", CLOSE + 7_200_000, "LU-S"),
+  say.voidsExtension("AT", 1),
+  say.voidsExtension("LU", 1),
+  say.voidsExtension("LU", 2),
+  say.recovers(),
+  say.decides("hold", "EU", "trustee-3"),
+);
 const declared = fc.constant(say.declares("AT", "final", ["AT-1", "AT-2"]));
 const steps = [
   { weight: 1, arbitrary: declared },
@@ -159,6 +170,7 @@ const steps = [
   { weight: 1, arbitrary: vault },
   { weight: 2, arbitrary: keyChange },
   { weight: 1, arbitrary: byNewKeys },
+  { weight: 1, arbitrary: gateChange },
 ];
 const log = fc.array(fc.oneof(...steps), { maxLength: 40, size: "max" });
 

@@ -4,7 +4,7 @@ import { applyToGate, type GateFacts, gateFacts } from "../embargo/gate.ts";
 import type { Statement, Tally } from "../statement/types.ts";
 import { authorityBy, firstAuthority, isOriginDecision, type LogAuthority, type OriginDecision } from "./authority.ts";
 import type { Entry } from "./entry.ts";
-import { applyKey, createKeyBook, type KeyBook } from "./keys.ts";
+import { applyKey, changesKeys, createKeyBook, type KeyBook } from "./keys.ts";
 
 /**
  * What judging needs to know of the log so far: a fold over its accepted statements. Half a million units fit because their
@@ -51,6 +51,8 @@ export interface LedgerState {
   readonly voided: Map<string, Set<number>>;
   /** Ties that are drawn, by `drawKey`. */
   readonly drawn: Set<string>;
+  /** Two trustees have decided that the vault goes on with the recovery key: once. */
+  recovered: boolean;
   /** The last accepted release. */
   release: AcceptedRelease | null;
 }
@@ -85,6 +87,7 @@ export function createLedgerState(definition: Definition, register: Register): L
     declared: new Map(),
     voided: new Map(),
     drawn: new Set(),
+    recovered: false,
     release: null,
   };
 }
@@ -126,7 +129,8 @@ export function applyAccepted(
   statement: Statement,
   { index, key }: Pick<Entry, "index" | "key">,
 ): void {
-  applyToGate(state.gate, statement);
+  applyToGate(state.gate, statement, index);
+  if (changesKeys(statement)) applyKey(state.keys, index, statement);
   switch (statement.type) {
     case "tally":
       for (const tally of statement.tallies) applyTally(state, statement.state, tally);
@@ -134,14 +138,12 @@ export function applyAccepted(
     case "declaration":
       state.declared.set(statement.state, statement.declares);
       break;
-    case "key":
-      applyKey(state.keys, index, statement);
-      break;
     case "void":
       state.voided.set(key, (state.voided.get(key) ?? new Set()).add(statement.voids));
       break;
     case "decision":
       if (statement.decision === "draw") state.drawn.add(drawKey(statement));
+      if (statement.decision === "recover") state.recovered = true;
       if (isOriginDecision(statement)) openOrigin(state, statement, index);
       break;
     case "release":

@@ -1,8 +1,73 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "nats";
 import type { Pool } from "pg";
-import type { ClockReadings } from "../embargo/gate.ts";
+import { type ClockFloor, type ClockReadings, NO_FLOOR, raiseFloor, wentBack } from "../embargo/gate.ts";
 import { systemClock } from "./clock.ts";
+import type { RaiseIncident } from "./incidents.ts";
 import { natsTime } from "./nats.ts";
+
+/** Readings, and the highest of each clock that this process has seen, these included. */
+export interface SeenClocks {
+  clocks: ClockReadings;
+  floor: ClockFloor;
+}
+
+export type LookAtClocks = () => Promise<SeenClocks>;
+
+/**
+ * The clocks with a memory: one for each process that asks the gate, from its start to its end. Whatever clock went back since is
+ * found out by it; only a restart forgets.
+ */
+export interface ClockWatch {
+  /** Reads all clocks. One at a time: readings that overtook each other would look like a clock that goes back. */
+  look: LookAtClocks;
+  /** Looks every second, for a clock that goes back is seen only by who looked before. Answers what ends it. `fail` is told if a look rejects. */
+  keepLooking(fail: (error: unknown) => void): () => Promise<void>;
+}
+
+const LOOK_MS = 1_000;
+const quiet: RaiseIncident = async () => undefined;
+
+/**
+ * `read` answers null for a clock that could not be read, and does not reject. A clock that went back is told once, until it is where it
+ * was: the gate stays shut for as long, and nobody else can see why.
+ */
+export function createClockWatch(read: () => Promise<ClockReadings>, raise: RaiseIncident = quiet): ClockWatch {
+  let floor: ClockFloor = NO_FLOOR;
+  let last: Promise<unknown> = Promise.resolve();
+  let back: readonly string[] = [];
+  const lookNow = async (): Promise<SeenClocks> => {
+    const clocks = await read();
+    floor = raiseFloor(floor, clocks);
+    const now = wentBack(clocks, floor);
+    for (const { clock, byMs } of now)
+      if (!back.includes(clock)) void raise({ code: "clock.went-back", about: `${clock} ${byMs} ms` });
+    back = now.map(({ clock }) => clock);
+    return { clocks, floor };
+  };
+  const look = (): Promise<SeenClocks> => {
+    const next = last.then(lookNow);
+    last = next.catch(() => undefined); // told to whoever asked for it
+    return next;
+  };
+  return {
+    look,
+    keepLooking(fail) {
+      const stop = new AbortController();
+      const run = async () => {
+        while (!stop.signal.aborted) {
+          await look();
+          await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined); // the end wakes it
+        }
+      };
+      const running = run().catch(fail);
+      return async () => {
+        stop.abort();
+        await running;
+      };
+    },
+  };
+}
 
 /**
  * Reads the three clocks that the gate asks for, in ms since the epoch: this process', Postgres' `clock_timestamp()`, and NATS'

@@ -21,25 +21,8 @@ export function isLoopback(host: string): boolean {
   return bare === "localhost" || bare === "::1" || (isIPv4(bare) && bare.startsWith("127."));
 }
 
-function urlOf(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
-}
-
-/** On loopback, by a Unix socket, or by TLS that checks the server's name: a password never travels in clear. */
-function isSafePostgresUrl(text: string): boolean {
-  const url = urlOf(text);
-  if (url === undefined) return false;
-  const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname);
-  if (host === "" || host.startsWith("/") || isLoopback(host)) return true;
-  return url.searchParams.get("sslmode") === "verify-full";
-}
-
-function isSafeNatsUrl(text: string): boolean {
-  const url = urlOf(text);
-  return url !== undefined && (url.protocol === "tls:" || isLoopback(url.hostname));
-}
-
-const file = (what: string) => z.string().min(1, "is empty").describe(what);
+/** A variable that names a file. */
+export const file = (what: string) => z.string().min(1, "is empty").describe(what);
 
 /** Variables that services have in common; each description says what to do when it is missing or wrong. */
 export const PORT = z
@@ -51,22 +34,9 @@ export const PORT = z
   .describe("Give a port from 0 to 65535; 0 takes a free one.");
 export const HOST = z
   .string()
-  .refine(isLoopback, "is not a loopback address, and this service does not speak TLS yet")
+  .regex(/^[A-Za-z0-9.:-]{1,253}$/, "is not an address")
   .default("127.0.0.1")
-  .describe("Give 127.0.0.1 or ::1 and put a TLS proxy in front.");
-export const DATABASE_URL = z
-  .string()
-  .regex(/^postgres(ql)?:\/\//, "is not a postgres:// URL")
-  .refine(isSafePostgresUrl, "names another machine without sslmode=verify-full")
-  .describe("Give postgres://user:password@host:port/database, with ?sslmode=verify-full unless the host is loopback.");
-export const NATS_URL = z
-  .string()
-  .regex(/^(nats|tls):\/\//, "is not a nats:// or tls:// URL")
-  .refine((urls) => urls.split(",").every(isSafeNatsUrl), "names another machine without TLS")
-  .describe("Give nats://127.0.0.1:4222, or tls://host:port for another machine; several are separated by commas.");
-export const NATS_NKEY_FILE = file(
-  "Name the file that holds this service's NKEY seed (SU…), or leave it out.",
-).optional();
+  .describe("Give 127.0.0.1 or ::1, or with SCRUTIN_TLS_CERT_FILE and SCRUTIN_TLS_KEY_FILE another address.");
 export const SCRUTIN_DEFINITION = file("Name the file that holds the election's definition.");
 export const SCRUTIN_DEFINITION_SIGNATURES = file("Name the file that holds the signatures of the definition.");
 export const SCRUTIN_AUTHORITY = file(
@@ -75,7 +45,16 @@ export const SCRUTIN_AUTHORITY = file(
 export const SCRUTIN_KEY_FILE = file(
   "Name the file that holds this service's private Ed25519 key as a JWK with its kid.",
 );
-export const SCRUTIN_VAULT_KEY_FILE = file("Name the file that holds the vault's private X25519 key as a JWK.");
+export const SCRUTIN_VAULT_KEY_FILE = file(
+  "Name the file that holds the vault's private X25519 key as a JWK, or leave it out and set SCRUTIN_VAULT_KEY_COMMAND.",
+).optional();
+export const SCRUTIN_VAULT_KEY_COMMAND = z
+  .string()
+  .startsWith("/", "is not an absolute path")
+  .describe(
+    "Name the program, by its absolute path, that prints the vault's private X25519 key as a JWK, or leave it out and set SCRUTIN_VAULT_KEY_FILE.",
+  )
+  .optional();
 
 type Shape = Record<string, z.ZodType>;
 
@@ -136,7 +115,8 @@ export async function loadDefinition(config: {
   return { definition, hash, register: createRegister(definition, hash), bytes, signatures };
 }
 
-async function readOrRefuse(variable: string, path: string): Promise<Uint8Array> {
+/** Reads a file that a variable names, or prints a sentence and exits with `EX_CONFIG`. */
+export async function readOrRefuse(variable: string, path: string): Promise<Uint8Array> {
   return readFile(path).catch((error: NodeJS.ErrnoException) =>
     refuseConfig([
       `${variable}: ${path} cannot be read (${error.code ?? error.message}). Correct the path or the rights.`,
@@ -154,8 +134,8 @@ async function readJson(variable: string, path: string): Promise<unknown> {
 }
 
 /**
- * Reads a file that holds a secret. Group and others must have no right to it; otherwise, or when it cannot be read, a sentence
- * is printed and the process exits with `EX_CONFIG`.
+ * Reads a file that holds a secret. It must belong to us or to root, and group and others must have no right to it; otherwise, or
+ * when it cannot be read, a sentence is printed and the process exits with `EX_CONFIG`.
  */
 export async function readSecretFile(path: string): Promise<string> {
   const handle = await open(path, "r").catch((error: NodeJS.ErrnoException) =>
@@ -163,10 +143,12 @@ export async function readSecretFile(path: string): Promise<string> {
   );
   try {
     // Asked of the open file, not of the path, which could be another file by then.
-    const { mode } = await handle.stat();
+    const { mode, uid } = await handle.stat();
     if ((mode & 0o077) !== 0)
+      refuseConfig([`${path} holds a secret that others may read. Run: chmod 600 ${path}, and consider a new one.`]);
+    if (uid !== 0 && uid !== process.getuid?.())
       refuseConfig([
-        `${path} holds a private key that others may read. Run: chmod 600 ${path}, and consider a new key.`,
+        `${path} holds a secret and belongs to somebody else, who can read it. Make it this service's own.`,
       ]);
     return await handle.readFile("utf8");
   } finally {
@@ -197,7 +179,11 @@ const OkpKey = z.looseObject({
  * readable by its owner only. Whatever is wrong is printed in a sentence and the process exits with `EX_CONFIG`.
  */
 export async function readPrivateJwk(path: string, curve?: "Ed25519" | "X25519"): Promise<PrivateJwk> {
-  const text = await readSecretFile(path);
+  return parsePrivateJwk(await readSecretFile(path), path, curve);
+}
+
+/** The same of text that is at hand. `path` says in the sentence where it came from. */
+export function parsePrivateJwk(text: string, path: string, curve?: "Ed25519" | "X25519"): PrivateJwk {
   const parsed = OkpKey.safeParse(parseOrUndefined(text));
   if (!parsed.success)
     refuseConfig([`${path} is not a private Ed25519 or X25519 key in JWK form (kty OKP, crv, d, x).`]);

@@ -1,5 +1,3 @@
-import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
@@ -14,7 +12,8 @@ const KNOWN_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT"
 
 /**
  * Middleware: one wide line and two metrics per request, when the answer has left or the client has. `codeOf` gives the problem's
- * code of what a handler threw. No path, query, address or body: a route pattern says enough.
+ * code of what a handler threw. No path, query, address or body: a route pattern says enough. No sizes: that of a statement tells
+ * how many digits its figures have, that of an answer a verdict.
  */
 export function observe(log: Logger, metrics: Metrics, codeOf: (error: Error) => string) {
   const labels = ["method", "route", "status"] as const;
@@ -27,8 +26,7 @@ export function observe(log: Logger, metrics: Metrics, codeOf: (error: Error) =>
   );
   return async (c: Context<{ Bindings: HttpBindings }>, next: () => Promise<void>) => {
     const started = performance.now();
-    const { incoming, outgoing } = c.env ?? {};
-    const before = incoming === undefined ? undefined : { ...(counted.get(incoming.socket) ?? { in: 0 }) };
+    const { outgoing } = c.env ?? {};
     // Listened for before the handler runs: a client that is cut off while it sends has gone by the time that it ends.
     const left = outgoing && new Promise<void>((resolve) => outgoing.once("close", resolve));
     await next();
@@ -41,23 +39,11 @@ export function observe(log: Logger, metrics: Metrics, codeOf: (error: Error) =>
       const method = KNOWN_METHODS.has(c.req.method) ? c.req.method : "other";
       requests.inc({ method, route, status });
       duration.observe({ method, route, status }, ms / 1000);
-      const line = { method, route, status, ms: Math.round(ms * 10) / 10, code, ...bytesSince(incoming, before) };
+      const line = { method, route, status, ms: Math.round(ms * 10) / 10, code };
       const level = status >= 500 ? "error" : PROBES.has(route) ? "debug" : "info";
       log[level](outgoing === undefined || outgoing.writableFinished ? line : { ...line, aborted: true }, "request");
     };
     if (left === undefined) done();
     else void left.then(done);
   };
-}
-
-/** Bytes in only: the size of an answer tells a verdict, and before the lift a log must not. */
-type Counts = { in: number };
-/** Bytes of a connection that belong to requests already logged. */
-const counted = new WeakMap<Socket, Counts>();
-
-function bytesSince(incoming: IncomingMessage | undefined, before: Counts | undefined): Partial<Counts> {
-  if (incoming === undefined || before === undefined) return {};
-  const { bytesRead } = incoming.socket;
-  counted.set(incoming.socket, { in: bytesRead });
-  return { in: bytesRead - before.in };
 }

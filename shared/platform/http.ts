@@ -1,4 +1,4 @@
-import { createServer, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
@@ -6,8 +6,9 @@ import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { Logger } from "pino";
 import { codeCatalogue, PROBLEMS, type ProblemCode, problemDocument } from "../statement/problems.ts";
+import type { ServerTls } from "./credentials.ts";
 import { type Collected, collectBody, linger } from "./http-body.ts";
-import { cutOff, shareConnections } from "./http-connections.ts";
+import { createHttpServer, cutOff, LIMITS, type ServeLimits, shareConnections } from "./http-connections.ts";
 import { observe } from "./http-observe.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -225,31 +226,6 @@ async function readWebBody(
   return Buffer.concat(chunks, length);
 }
 
-export interface ServeLimits {
-  /** All headers must have come by then. */
-  headersTimeoutMs?: number;
-  /** The whole request must have come by then. */
-  requestTimeoutMs?: number;
-  /** More connections than this are closed as they come. */
-  maxConnections?: number;
-  /** Of which one address may hold so many: idle ones from one place must not shut out the others. */
-  maxConnectionsPerAddress?: number;
-  keepAliveTimeoutMs?: number;
-  /** A connection on which nothing moves for so long is cut: a client that does not read its answer. */
-  idleTimeoutMs?: number;
-}
-
-const LIMITS: Required<ServeLimits> = {
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 20_000,
-  maxConnections: 10_000,
-  maxConnectionsPerAddress: 512,
-  keepAliveTimeoutMs: 15_000,
-  idleTimeoutMs: 120_000,
-};
-const MAX_HEADER_BYTES = 16 * 1024;
-/** Node looks for slow clients only every 30 seconds unless told otherwise. */
-const CHECK_SLOW_MS = 500;
 const DRAIN_MS = 5_000;
 
 export interface Served {
@@ -259,25 +235,26 @@ export interface Served {
   close(): Promise<void>;
 }
 
-/** Serves an app over HTTP on `host` and `port` (0: a free one). Rejects if the address cannot be had. */
+/**
+ * Serves an app over HTTP on `host` and `port` (0: a free one), with `tls` over TLS 1.3 and nothing else. Rejects if the address
+ * cannot be had.
+ */
 export async function serve(
   app: App,
-  opts: { host: string; port: number; log: Logger; limits?: ServeLimits },
+  opts: { host: string; port: number; log: Logger; tls?: ServerTls; limits?: ServeLimits },
 ): Promise<Served> {
   const limits = { ...LIMITS, ...opts.limits };
   const listener = getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], {
     errorHandler: (error) => {
       if (!(error instanceof RequestError)) opts.log.error({ err: error }, "a request failed outside of the app");
-      return problemResponse(new Problem(error instanceof RequestError ? "request.malformed" : "service.error"));
+      const answer = problemResponse(
+        new Problem(error instanceof RequestError ? "request.malformed" : "service.error"),
+      );
+      secure(answer.headers);
+      return answer;
     },
   });
-  const server = createServer({
-    connectionsCheckingInterval: CHECK_SLOW_MS,
-    headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
-    requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
-    maxHeaderSize: MAX_HEADER_BYTES,
-  });
+  const { server, cutHandshakes } = createHttpServer(limits, opts.tls);
   server.maxConnections = limits.maxConnections;
   server.timeout = limits.idleTimeoutMs;
   shareConnections(server, limits.maxConnectionsPerAddress);
@@ -303,6 +280,7 @@ export async function serve(
   const host = opts.host.includes(":") ? `[${opts.host}]` : opts.host;
   const close = () =>
     new Promise<void>((resolve, reject) => {
+      cutHandshakes();
       const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
       server.close((error) => {
         clearTimeout(timer);
@@ -311,7 +289,7 @@ export async function serve(
       });
     });
   return {
-    url: `http://${host}:${port}`,
+    url: `http${opts.tls === undefined ? "" : "s"}://${host}:${port}`,
     port,
     close: () => {
       closing ??= close();

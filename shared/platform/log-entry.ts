@@ -9,8 +9,8 @@ import {
   type Judgement,
   type OpenedEntry,
 } from "../ledger/entry.ts";
-import { hasEndedSigner, keyFindings } from "../ledger/key-rules.ts";
-import { applyKey, createKeyBook, type KeyBook } from "../ledger/keys.ts";
+import { hasEndedSigner, keyFindings, maySuspend } from "../ledger/key-rules.ts";
+import { applyKey, changesKeys, createKeyBook, type KeyBook } from "../ledger/keys.ts";
 import { leafHash } from "../ledger/merkle.ts";
 import { authenticate, refusalOf, type Signer, tooFewSigned } from "../statement/authentic.ts";
 import { openEnvelope } from "../statement/jws.ts";
@@ -101,27 +101,33 @@ const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
 /** The keys of the log as of the next entry, and who must sign in the definition that it is about. */
 export interface Authority {
   keys: KeyBook;
+  /** SHA-256 of that definition, hex. */
+  definition: string;
   /** Officials who must sign for a state; undefined for a state that the definition does not hold. */
   required(state: string): number | undefined;
 }
 
-export function createAuthority(definition: Definition): Authority {
+export function createAuthority(definition: Definition, hash: string): Authority {
   const required = new Map(definition.states.map((state) => [state.id, state.signaturesRequired]));
-  return { keys: createKeyBook(definition), required: (state) => required.get(state) };
+  return { keys: createKeyBook(definition), definition: hash, required: (state) => required.get(state) };
 }
+
+/** Types of entries of which some change the keys: what a decision decides its line does not say. */
+const MAY_CHANGE_KEYS: ReadonlySet<string> = new Set(["key", "decision"]);
 
 /**
  * Verifies the signatures of the next entries of the log, in order, each under the keys as of its index: `keys` follows them.
- * Between two `key` statements it is done all at once. Throws LogBroken.
+ * Between two entries that may change the keys it is done all at once. Throws LogBroken.
  */
 export async function verifyEntries(unsealed: readonly Unsealed[], authority: Authority): Promise<ReadEntry[]> {
   const entries: ReadEntry[] = [];
   for (let from = 0; from < unsealed.length; from = entries.length) {
-    const key = unsealed.findIndex(({ entry }, n) => n >= from && entry.type === "key");
+    const key = unsealed.findIndex(({ entry }, n) => n >= from && MAY_CHANGE_KEYS.has(entry.type));
     const together = unsealed.slice(from, key < 0 ? undefined : key + 1);
     entries.push(...(await Promise.all(together.map((one) => verifyEntry(one, authority)))));
     const { index, statement, verdict } = entries.at(-1) as ReadEntry;
-    if (statement?.type === "key" && verdict === "accepted") applyKey(authority.keys, index, statement);
+    if (statement !== null && changesKeys(statement) && verdict === "accepted")
+      applyKey(authority.keys, index, statement);
   }
   return entries;
 }
@@ -145,6 +151,8 @@ async function verifyEntry(unsealed: Unsealed, authority: Authority): Promise<Re
   const said = { type: statement.type, key: signers[0].key.id, sequence: statement.sequence };
   if (said.type !== entry.type || said.key !== entry.key || said.sequence !== entry.sequence)
     throw broken("the statement is not what the entry says of it");
+  if (verdict === "accepted" && statement.definition !== authority.definition)
+    throw broken("it was accepted, and was signed for another definition");
   if (verdict === "accepted" && !mayBeAccepted(statement, signers, entry, authority))
     throw broken("it was accepted, and its keys may not say this");
   const kids = signers.map(({ key }) => key.id);
@@ -163,6 +171,7 @@ function mayBeAccepted(
     const isState = (id: string) => required(id) !== undefined;
     return keyFindings(keys, statement, signed, Date.parse(received), isState).length === 0;
   }
+  if (changesKeys(statement)) return maySuspend(keys, statement, signed);
   if (refusalOf(statement, signed) !== undefined || hasEndedSigner(keys, statement, signed)) return false;
   return !tooFewSigned(statement, signed, required(statement.state) ?? 1);
 }

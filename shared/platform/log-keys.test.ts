@@ -75,7 +75,39 @@ describe("the keys of the log", () => {
     for (const from of [0, 1, 5, 8, 12]) expect(await read(from)).toEqual(all.slice(from));
   });
 
+  const held = (by: string) => {
+    const common = at.say.common("EU", by);
+    return at.say.signed({ type: "decision", ...common, decision: "hold", about: "AT", reason: "a doubt" }, by);
+  };
+
+  it("are those of trustees too, until one is suspended, from wherever it is read", async () => {
+    await at.log.append(held("trustee-3"), at.say.suspended("trustee-3", ["trustee-1", "trustee-2"]));
+    await at.log.append(quarantined(held("trustee-3")), closedBy("AT-1"), held("trustee-2"));
+    const all = await read();
+    for (const from of [3, 6]) expect(await read(from)).toEqual(all.slice(from));
+    await at.log.append(held("trustee-3"));
+    for (const from of [0, 3, 6]) await expect(read(from)).rejects.toThrow("its keys may not say this");
+  });
+
   it.each<[string, () => Written[], string]>([
+    [
+      "of a trustee who was suspended in the same batch",
+      () => [at.say.suspended("trustee-3", ["trustee-1", "trustee-2"]), held("trustee-3")],
+      "its keys may not say this",
+    ],
+    [
+      "a suspension by one trustee and the suspended one",
+      () => [at.say.suspended("trustee-3", ["trustee-1", "trustee-3"])],
+      "its keys may not say this",
+    ],
+    [
+      "a second suspension",
+      () => [
+        at.say.suspended("trustee-3", ["trustee-1", "trustee-2"]),
+        at.say.suspended("trustee-3", ["trustee-2", "trustee-1"]),
+      ],
+      "its keys may not say this",
+    ],
     [
       "signed after the key was rotated",
       () => [rotate("AT-1", "AT-11"), closedBy("AT-1")],
@@ -125,6 +157,7 @@ describe("the keys of the log", () => {
   it.each<[string, string]>([
     ["a statement that was filed as another type", "update ledger.entry set type = 'void' where index = 2"],
     ["a statement that was filed as one about keys", "update ledger.entry set type = 'key' where index = 1"],
+    ["a statement that was filed as a decision", "update ledger.entry set type = 'decision' where index = 1"],
     [
       "another entry in the place of one about keys",
       `update ledger.entry e set body = o.body, leaf = o.leaf from ledger.entry o where e.index = 2 and o.index = 4`,

@@ -23,7 +23,7 @@ import {
   selectHead,
   selectKeyEntries,
 } from "./log-rows.ts";
-import { createKeyring } from "./seal.ts";
+import { createKeyring, type Recipient } from "./seal.ts";
 
 export { LogBroken, type LogCheckpoint, type ReadEntry };
 
@@ -38,7 +38,7 @@ export interface LogReader {
   position(): number;
   /**
    * Goes to a checkpointed size: the tree is built again from the stored bodies and compared with the signed checkpoint, and the
-   * keys from the `key` statements among them; nothing else is opened. Nothing needs to be kept for it, and nothing kept can be
+   * keys from the `key` statements and the decisions among them; nothing else is opened. Nothing needs to be kept for it, and nothing kept can be
    * wrong. Throws LogBroken.
    */
   startAt(size: number): Promise<void>;
@@ -59,6 +59,8 @@ export interface LogReaderOptions {
   definitionHash: string;
   /** X25519, as a KeyObject or its 32 raw bytes. */
   vaultPrivateKey: KeyObject | Uint8Array;
+  /** "recovery": it is the recovery key instead. */
+  recipient?: Recipient;
   /** It names who signs the log, until two of its trustees name another; and its keys, and those that the log brought, are what the
    * signatures of every statement are verified with again. */
   definition: Definition;
@@ -69,10 +71,10 @@ const CHUNK_BODIES = 10_000;
 const CHECKPOINTS_AT_ONCE = 1_000;
 
 export function createLogReader(options: LogReaderOptions): LogReader {
-  const { pool, definition, definitionHash, vaultPrivateKey } = options;
-  const keyring = createKeyring({ definition: definitionHash, vaultPrivateKey });
+  const { pool, definition, definitionHash, vaultPrivateKey, recipient = "vault" } = options;
+  const keyring = createKeyring({ definition: definitionHash, vaultPrivateKey, recipient });
   let frontier = createFrontier();
-  let authority = createAuthority(definition);
+  let authority = createAuthority(definition, definitionHash);
   let authorities: readonly ReadAuthority[] | undefined;
 
   /** Those rows were read before; who signs is read after them. */
@@ -113,7 +115,7 @@ export function createLogReader(options: LogReaderOptions): LogReader {
 
   /** The keys as of `size`, and the leaves of the entries that made them so, by index. */
   async function readKeys(size: number): Promise<{ keys: Authority; leaves: Map<number, Uint8Array> }> {
-    const keys = createAuthority(definition);
+    const keys = createAuthority(definition, definitionHash);
     const leaves = new Map<number, Uint8Array>();
     for (let at = 0; ; ) {
       const rows = await selectKeyEntries(pool, at, size);
@@ -161,16 +163,16 @@ export function createLogReader(options: LogReaderOptions): LogReader {
   };
 }
 
-/** In the canonical form of an entry this can stand nowhere else: no other value of one holds a quotation mark. */
-const SAYS_KEY = Buffer.from('"type":"key"');
+/** In the canonical form of an entry these can stand nowhere else: no other value of one holds a quotation mark. */
+const SAY_KEYS = ["key", "decision"].map((type) => Buffer.from(`"type":"${type}"`));
 
-/** The hash of the body. `read` is the leaf of the entry at its place whose keys were read: of a `key` statement, and of no other. */
+/** The hash of the body. `read` is the leaf of the entry at its place that was read for the keys: of those that may change them, and of no other. */
 function leafOf({ index, body, leaf }: Pick<EntryRow, "index" | "body" | "leaf">, read: Uint8Array | undefined) {
   const hash = leafHash(body);
   if (Buffer.compare(hash, leaf) !== 0)
     throw new LogBroken(`entry ${index}: the stored leaf is not the hash of the body`);
-  const isKey = Buffer.from(body.buffer, body.byteOffset, body.length).includes(SAYS_KEY);
-  if (isKey !== (read !== undefined) || Buffer.compare(hash, read ?? hash) !== 0)
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length);
+  if (SAY_KEYS.some((says) => text.includes(says)) !== (read !== undefined) || Buffer.compare(hash, read ?? hash) !== 0)
     throw new LogBroken(`entry ${index}: what was read of the keys is not what the log says of them`);
   return hash;
 }

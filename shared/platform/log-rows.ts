@@ -37,7 +37,7 @@ const chunkOf = (which: string) =>
 
 const ENTRIES = chunkOf(`e.index >= $1 and e.index < least($2::bigint, $1::bigint + ${CHUNK_ENTRIES})`);
 const KEY_ENTRIES = chunkOf(
-  `e.index in (select index from ledger.entry where type = 'key' and index >= $1 and index < $2 order by index limit ${CHUNK_ENTRIES})`,
+  `e.index in (select index from ledger.entry where type in ('key', 'decision') and index >= $1 and index < $2 order by index limit ${CHUNK_ENTRIES})`,
 );
 
 /** Entries from `from` on, below `to`. */
@@ -45,7 +45,7 @@ export async function selectEntries(pool: Pool, from: number, to: number): Promi
   return (await pool.query<EntryRow>(ENTRIES, [from, to])).rows;
 }
 
-/** Entries of type `key` from `from` on, below `to`. */
+/** Entries that may change the keys, statements about them and decisions, from `from` on, below `to`. */
 export async function selectKeyEntries(pool: Pool, from: number, to: number): Promise<EntryRow[]> {
   return (await pool.query<EntryRow>(KEY_ENTRIES, [from, to])).rows;
 }

@@ -17,6 +17,7 @@ import {
 } from "nats";
 import type { Logger } from "pino";
 import { readSecretFile } from "./config.ts";
+import type { ClientTls } from "./credentials.ts";
 
 export const STREAMS = { statements: "STATEMENTS", events: "EVENTS" } as const;
 
@@ -65,14 +66,15 @@ const CLOCK_MS = 2_000;
 const STREAM_NAME_IN_USE = 10058;
 
 /**
- * Connects to NATS (`url`: one or several, separated by commas; `tls://` demands TLS), as the NKEY user whose seed is in
- * `nkeyFile`. Waits up to two minutes for the first connection, then reconnects for ever; changes of status are logged.
+ * Connects to NATS (`url`: one or several, separated by commas), as the NKEY user whose seed is in `nkeyFile`; with `tls` by TLS
+ * 1.3 on which both sides prove who they are, and never without. Answers come under a prefix of the service's own. Waits up to two minutes for the first connection, then reconnects for ever; changes of status are logged.
  * Rejects when the server refuses us, and when its `max_payload` is below 2 MiB. `nc.closed()` tells of an end that no
  * reconnection cures.
  */
 export async function openNats(opts: {
   url: string;
   nkeyFile?: string | undefined;
+  tls?: ClientTls | undefined;
   service: string;
   log: Logger;
 }): Promise<NatsConnection> {
@@ -88,7 +90,7 @@ export async function openNats(opts: {
 }
 
 async function firstConnection(
-  opts: { url: string; service: string; log: Logger },
+  opts: { url: string; tls?: ClientTls | undefined; service: string; log: Logger },
   seed: string | undefined,
 ): Promise<NatsConnection> {
   const deadline = performance.now() + WAIT_MS;
@@ -104,7 +106,8 @@ async function firstConnection(
         reconnectTimeWait: RETRY_MS,
         pingInterval: PING_MS,
         ...(seed === undefined ? {} : { authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) }),
-        ...(servers.some((url) => url.startsWith("tls://")) ? { tls: {} } : {}),
+        inboxPrefix: inboxOf(opts.service),
+        ...(opts.tls === undefined ? {} : { tls: natsTls(opts.tls) }),
       });
     } catch (error) {
       if (isRefusal(error)) throw new Error("the nats-server refuses this service's key", { cause: error });
@@ -113,6 +116,16 @@ async function firstConnection(
       await sleep(RETRY_MS);
     }
   }
+}
+
+/** Under which a service is answered: another service may not listen there. */
+export function inboxOf(service: string): string {
+  return `_INBOX.${service}`;
+}
+
+/** What `connect` of the nats library takes for `tls`: beyond what it names, it passes everything on to Node's. */
+export function natsTls(tls: ClientTls): ClientTls & { minVersion: "TLSv1.3" } {
+  return { ...tls, minVersion: "TLSv1.3" };
 }
 
 function isRefusal(error: unknown): boolean {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg, { type Pool, type PoolClient } from "pg";
 import type { Logger } from "pino";
+import type { ClientTls } from "./credentials.ts";
 
 /** Longer than any statement of ours takes; what hangs longer is ended by Postgres itself. */
 const STATEMENT_TIMEOUT_MS = 15_000;
@@ -34,11 +35,19 @@ const types = {
 
 /**
  * Opens a pool of at most `max` connections; connects when first used. `bigint` comes as a number, `timestamptz` as a Date,
- * `numeric` as a string. Statements end after 15 seconds; waiting for a connection after 5.
+ * `numeric` as a string. Statements end after 15 seconds; waiting for a connection after 5. With `tls` both sides prove by TLS 1.3
+ * who they are: the server's name is checked, and there is no connection without.
  */
-export function openPool(opts: { url: string; service: string; max?: number; log: Logger }): Pool {
+export function openPool(opts: {
+  url: string;
+  tls?: ClientTls | undefined;
+  service: string;
+  max?: number;
+  log: Logger;
+}): Pool {
   const pool = new pg.Pool({
     connectionString: opts.url,
+    ...(opts.tls === undefined ? {} : { ssl: { ...opts.tls, minVersion: "TLSv1.3" } }),
     application_name: `scrutin-${opts.service}`,
     max: opts.max ?? 4,
     statement_timeout: STATEMENT_TIMEOUT_MS,

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { sampleDefinition } from "../definition/sample.ts";
 import { importVerifyKey } from "../statement/ed25519.ts";
 import {
   dataKeyShare,
@@ -15,8 +16,10 @@ import {
 } from "./release-seal.ts";
 import { open, SealBroken, seal } from "./seal.ts";
 import { openPart, sealPart } from "./snapshot-seal.ts";
+import { vaultOf } from "./vault-fixture.ts";
 
-const vault = generateKeyPairSync("x25519").privateKey;
+const vault = vaultOf(sampleDefinition());
+const other = vaultOf(sampleDefinition({ seed: "other" }));
 const ID = { number: 3, size: 120 };
 const candidate = { release: '{"votes":1}', signature: "a..b" };
 
@@ -31,7 +34,7 @@ describe("a sealed release", () => {
     expect(openCandidate(vault, ID, sealed)).toEqual(candidate);
     expect(() => openCandidate(vault, { number: 4, size: 120 }, sealed)).toThrow(SealBroken);
     expect(() => openAnswer(vault, ID, sealed)).toThrow(SealBroken);
-    expect(() => openCandidate(generateKeyPairSync("x25519").privateKey, ID, sealed)).toThrow(SealBroken);
+    expect(() => openCandidate(other, ID, sealed)).toThrow(SealBroken);
   });
 
   it("has a length that says nothing of what is in it", () => {
@@ -45,6 +48,15 @@ describe("a sealed release", () => {
     ];
     expect(answers[0]!.length).toBe(answers[1]!.length);
     expect(answers.map((answer) => openAnswer(vault, ID, answer).agrees)).toEqual([true, false]);
+  });
+
+  it("opens with the recovery key as with the vault's own, and either gives the same shares", () => {
+    const recovered = vaultOf(sampleDefinition(), "recovery");
+    expect(openCandidate(recovered, ID, sealCandidate(vault, ID, candidate))).toEqual(candidate);
+    for (const by of ["tabulate", "recount"] as const)
+      expect(keyShare(recovered, by, ID)).toEqual(keyShare(vault, by, ID));
+    const [id, dataKey] = ["ab".repeat(16), randomBytes(32)];
+    expect(dataKeyShare(recovered, "recount", id, dataKey)).toEqual(dataKeyShare(vault, "recount", id, dataKey));
   });
 
   it("refuses a share of another length", () => {
@@ -72,14 +84,14 @@ describe("a sealed statement", () => {
     for (const share of shares)
       for (const with_ of [new Uint8Array(32), share, a, b, joinShares(a, b)])
         expect(() => open(joinShares(share, with_), "statement", "its hash", sealed)).toThrow(SealBroken);
-    const other = dataKeyShare(vault, "tabulate", randomBytes(16).toString("hex"));
-    expect(() => open(joinShares(other, shares[1]), "statement", "its hash", sealed)).toThrow(SealBroken);
+    const another = dataKeyShare(vault, "tabulate", randomBytes(16).toString("hex"));
+    expect(() => open(joinShares(another, shares[1]), "statement", "its hash", sealed)).toThrow(SealBroken);
   });
 
   it("is not what a release's shares open: one vault, other secrets", () => {
     const release = sealCandidate(vault, ID, candidate);
     for (const share of shares) expect(() => open(share, "release", "3/120", release)).toThrow(SealBroken);
-    expect(dataKeyShare(generateKeyPairSync("x25519").privateKey, "tabulate", id)).not.toEqual(shares[0]);
+    expect(dataKeyShare(other, "tabulate", id)).not.toEqual(shares[0]);
   });
 });
 
@@ -123,6 +135,19 @@ describe("a sealed part", () => {
         expect(() => openPart(key, "LU", sealed)).toThrow(SealBroken);
         expect(Math.log2(sealed.length - 28) % 1).toBe(0);
         expect(sealed.length - 28).toBeGreaterThanOrEqual(16 * 1024);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("property: is as long as the most that it can be, whatever it is", () => {
+    fc.assert(
+      fc.property(fc.nat(40_000), fc.uint8Array({ maxLength: 40_000 }), (more, bytes) => {
+        const most = bytes.length + more;
+        expect(sealPart(key, "AT", bytes, most).length).toBe(sealPart(key, "AT", new Uint8Array(), most).length);
+        expect(Buffer.from(openPart(key, "AT", sealPart(key, "AT", bytes, most))).equals(Buffer.from(bytes))).toBe(
+          true,
+        );
       }),
       { numRuns: 50 },
     );

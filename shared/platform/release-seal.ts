@@ -1,7 +1,7 @@
-import type { KeyObject } from "node:crypto";
+import type { Definition } from "../definition/schema.ts";
 import { type VerifyKey, verifySignature } from "../statement/ed25519.ts";
 import { compactEnvelope, decodeBase64url } from "../statement/jws.ts";
-import { open, seal, vaultSecret } from "./seal.ts";
+import { open, seal, type VaultKey, vaultSecret } from "./seal.ts";
 
 /**
  * How a release lies before it is published: sealed with a key of its own, which is the exclusive or of two shares. Each count
@@ -27,18 +27,15 @@ export type SealedAnswer = { agrees: true; signature: string } | { agrees: false
 
 /**
  * A candidate fills whole steps of this much, an answer of that much: digits of figures, or an answer's yes or no, must not show
- * in a length. The Union of 2024 with the largest figures that can be is a document of 48,504 bytes: within one step, quoted.
+ * in a length. The Union of 2024 with the largest figures that can be is a document of 48,504 bytes: within one step, quoted. What
+ * could need more has as many steps as it could need, from the first candidate on.
  */
 const CANDIDATE_STEP_BYTES = 128 * 1024;
 const ANSWER_STEP_BYTES = 4 * 1024;
 
-/** The share that one count gives of a release's key: 32 bytes. `vaultPrivateKey` is X25519. */
-export function keyShare(
-  vaultPrivateKey: KeyObject | Uint8Array,
-  by: "tabulate" | "recount",
-  { number, size }: ReleaseId,
-): Uint8Array {
-  return vaultSecret(vaultPrivateKey, `release/${by}/${number}/${size}`);
+/** The share that one count gives of a release's key: 32 bytes. */
+export function keyShare(vault: VaultKey, by: "tabulate" | "recount", { number, size }: ReleaseId): Uint8Array {
+  return vaultSecret(vault, `release/${by}/${number}/${size}`);
 }
 
 /**
@@ -46,20 +43,15 @@ export function keyShare(
  * that follows from the vault's key and the id, recount's the data key under that secret: either alone is as good as random, and
  * `joinShares` of both is the data key.
  */
-export function dataKeyShare(vaultPrivateKey: KeyObject | Uint8Array, by: "tabulate", id: string): Uint8Array;
+export function dataKeyShare(vault: VaultKey, by: "tabulate", id: string): Uint8Array;
+export function dataKeyShare(vault: VaultKey, by: "tabulate" | "recount", id: string, dataKey: Uint8Array): Uint8Array;
 export function dataKeyShare(
-  vaultPrivateKey: KeyObject | Uint8Array,
-  by: "tabulate" | "recount",
-  id: string,
-  dataKey: Uint8Array,
-): Uint8Array;
-export function dataKeyShare(
-  vaultPrivateKey: KeyObject | Uint8Array,
+  vault: VaultKey,
   by: "tabulate" | "recount",
   id: string,
   dataKey?: Uint8Array,
 ): Uint8Array {
-  const secret = vaultSecret(vaultPrivateKey, `data-key/tabulate/${id}`);
+  const secret = vaultSecret(vault, `data-key/tabulate/${id}`);
   return by === "tabulate" ? secret : joinShares(secret, dataKey as Uint8Array);
 }
 
@@ -69,47 +61,51 @@ export function joinShares(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, i) => byte ^ (b[i] as number));
 }
 
-function releaseKey(vaultPrivateKey: KeyObject | Uint8Array, id: ReleaseId): Uint8Array {
-  return joinShares(keyShare(vaultPrivateKey, "tabulate", id), keyShare(vaultPrivateKey, "recount", id));
+function releaseKey(vault: VaultKey, id: ReleaseId): Uint8Array {
+  return joinShares(keyShare(vault, "tabulate", id), keyShare(vault, "recount", id));
 }
 
 const contextOf = ({ number, size }: ReleaseId) => `${number}/${size}`;
 
 /** JSON may end in spaces: readers need not know of the padding. */
-function padded(value: unknown, step: number): Uint8Array {
+function padded(value: unknown, step: number, atLeast = 0): Uint8Array {
   const bytes = Buffer.from(JSON.stringify(value), "utf8");
   // `seal` puts a length of four bytes before it and fills up to a whole block; so the sum is a whole step.
-  const room = Math.ceil((bytes.length + 4) / step) * step - 4;
+  const room = Math.ceil((Math.max(bytes.length, atLeast) + 4) / step) * step - 4;
   return Buffer.concat([bytes, Buffer.alloc(room - bytes.length, " ")]);
 }
 
 const parsed = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString("utf8"));
 
-export function sealCandidate(
-  vaultPrivateKey: KeyObject | Uint8Array,
-  id: ReleaseId,
-  candidate: SealedCandidate,
-): Uint8Array {
-  return seal(releaseKey(vaultPrivateKey, id), "release", contextOf(id), padded(candidate, CANDIDATE_STEP_BYTES));
+/** `atLeast`: the most bytes that it can have by any figures (`mostCandidateBytes`). */
+export function sealCandidate(vault: VaultKey, id: ReleaseId, candidate: SealedCandidate, atLeast = 0): Uint8Array {
+  return seal(releaseKey(vault, id), "release", contextOf(id), padded(candidate, CANDIDATE_STEP_BYTES, atLeast));
+}
+
+/**
+ * The most bytes of a candidate of this definition, with the quotes of its document escaped: a list stands in its state, in its
+ * constituency, and in a tie of each.
+ */
+export function mostCandidateBytes({ groups, states }: Definition): number {
+  const names = states.reduce((sum, { lists }) => sum + lists.reduce((all, list) => all + list.groups.length, 0), 0);
+  const lists = states.reduce((sum, state) => sum + state.lists.length, 0);
+  const constituencies = states.reduce((sum, state) => sum + state.constituencies.length, 0);
+  return 4_096 + states.length * (600 + 24 * groups.length) + constituencies * 600 + lists * 160 + names * 24;
 }
 
 /** Throws SealBroken on any change, and for another release. */
-export function openCandidate(
-  vaultPrivateKey: KeyObject | Uint8Array,
-  id: ReleaseId,
-  sealed: Uint8Array,
-): SealedCandidate {
-  return parsed(open(releaseKey(vaultPrivateKey, id), "release", contextOf(id), sealed)) as SealedCandidate;
+export function openCandidate(vault: VaultKey, id: ReleaseId, sealed: Uint8Array): SealedCandidate {
+  return parsed(open(releaseKey(vault, id), "release", contextOf(id), sealed)) as SealedCandidate;
 }
 
-export function sealAnswer(vaultPrivateKey: KeyObject | Uint8Array, id: ReleaseId, answer: SealedAnswer): Uint8Array {
-  const key = releaseKey(vaultPrivateKey, id);
+export function sealAnswer(vault: VaultKey, id: ReleaseId, answer: SealedAnswer): Uint8Array {
+  const key = releaseKey(vault, id);
   return seal(key, "release", `${contextOf(id)}/answer`, padded(answer, ANSWER_STEP_BYTES));
 }
 
 /** Throws SealBroken on any change, and for another release. */
-export function openAnswer(vaultPrivateKey: KeyObject | Uint8Array, id: ReleaseId, sealed: Uint8Array): SealedAnswer {
-  return parsed(open(releaseKey(vaultPrivateKey, id), "release", `${contextOf(id)}/answer`, sealed)) as SealedAnswer;
+export function openAnswer(vault: VaultKey, id: ReleaseId, sealed: Uint8Array): SealedAnswer {
+  return parsed(open(releaseKey(vault, id), "release", `${contextOf(id)}/answer`, sealed)) as SealedAnswer;
 }
 
 /** Signs a release's bytes: `protected..signature` (RFC 7515, appendix F). `sign` is Ed25519 over what it is given. */

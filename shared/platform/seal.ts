@@ -1,4 +1,13 @@
-import { createCipheriv, createDecipheriv, hkdfSync, KeyObject, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPublicKey,
+  diffieHellman,
+  hkdfSync,
+  KeyObject,
+  randomBytes,
+  randomFillSync,
+} from "node:crypto";
 import { Aes256Gcm, CipherSuite, HkdfSha256 } from "@hpke/core";
 import { DhkemX25519HkdfSha256 } from "@hpke/dhkem-x25519";
 import { decodeBase64url } from "../statement/jws.ts";
@@ -41,7 +50,8 @@ const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfS
 const utf8 = (text: string) => new Uint8Array(Buffer.from(text, "utf8"));
 const wrapInfo = (definition: string) => utf8(`scrutin data key v1\0${definition}`);
 
-type Recipient = "vault" | "recovery";
+/** Which of the two keys that every data key is wrapped to. */
+export type Recipient = "vault" | "recovery";
 
 async function wrapTo(
   recipient: Recipient,
@@ -175,9 +185,11 @@ const KEYRING_LIMIT = 6_000;
 export function createKeyring(opts: {
   definition: string;
   vaultPrivateKey: KeyObject | Uint8Array;
+  /** "recovery": it is the recovery key instead. */
+  recipient?: Recipient;
   limit?: number;
 }): Keyring {
-  const { definition, limit = KEYRING_LIMIT } = opts;
+  const { definition, recipient = "vault", limit = KEYRING_LIMIT } = opts;
   const vaultPrivateKey = privateBytes(opts.vaultPrivateKey);
   const keys = new Map<string, Promise<Uint8Array>>();
   return {
@@ -189,7 +201,7 @@ export function createKeyring(opts: {
         keys.set(name, known);
         return known;
       }
-      const key = unwrapDataKey({ definition, id, wrapped, vaultPrivateKey });
+      const key = unwrapDataKey({ definition, id, wrapped, vaultPrivateKey, recipient });
       keys.set(name, key);
       key.catch(() => keys.delete(name));
       const oldest = keys.keys().next().value;
@@ -199,20 +211,57 @@ export function createKeyring(opts: {
   };
 }
 
+/** Drawing so few bytes at a time would cost a quarter of all sealing: a few hundred nonces are drawn at once, each used once. */
+const nonces = { bytes: Buffer.alloc(256 * NONCE_BYTES), used: 256 };
+
+function nextNonce(): Uint8Array {
+  if (nonces.used === 256) {
+    randomFillSync(nonces.bytes);
+    nonces.used = 0;
+  }
+  const at = nonces.used++ * NONCE_BYTES;
+  return nonces.bytes.subarray(at, at + NONCE_BYTES);
+}
+
+/** From here on a copy of it all is dearer than some more calls. */
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** The plaintext after its length, with zeros up to `whole` bytes: in one piece, or in several without a copy. */
+function padded(plaintext: Uint8Array, whole: number): Uint8Array[] {
+  const isSmall = whole <= ZEROS.length;
+  const first = Buffer.alloc(isSmall ? whole : LENGTH_BYTES);
+  first.writeUInt32BE(plaintext.length);
+  if (isSmall) {
+    first.set(plaintext, LENGTH_BYTES);
+    return [first];
+  }
+  const pieces = [first, plaintext];
+  for (let left = whole - LENGTH_BYTES - plaintext.length; left > 0; left -= ZEROS.length)
+    pieces.push(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+  return pieces;
+}
+
 const additional = (purpose: Purpose, context: string) => Buffer.from(`${purpose}\0${context}`, "utf8");
 
 /**
  * Seals bytes with a 32-byte key: nonce(12, random) ‖ ciphertext ‖ tag(16), AES-256-GCM, AAD = purpose ‖ 0x00 ‖ context. Inside,
- * the plaintext follows its length (uint32, big-endian) and is padded with zeros to a multiple of 256 bytes.
+ * the plaintext follows its length (uint32, big-endian) and is padded with zeros to a multiple of 256 bytes. With `atLeast` it is as long as
+ * if the plaintext had that many bytes: give what follows from public things alone, so that no length tells of the content.
  */
-export function seal(key: Uint8Array, purpose: Purpose, context: string, plaintext: Uint8Array): Uint8Array {
-  const padded = Buffer.alloc(Math.ceil((LENGTH_BYTES + plaintext.length) / PAD_BYTES) * PAD_BYTES);
-  padded.writeUInt32BE(plaintext.length);
-  padded.set(plaintext, LENGTH_BYTES);
-  const nonce = randomBytes(NONCE_BYTES);
+export function seal(
+  key: Uint8Array,
+  purpose: Purpose,
+  context: string,
+  plaintext: Uint8Array,
+  { atLeast = 0 }: { atLeast?: number } = {},
+): Uint8Array {
+  const room = LENGTH_BYTES + Math.max(plaintext.length, atLeast);
+  const pieces = padded(plaintext, Math.ceil(room / PAD_BYTES) * PAD_BYTES);
+  const nonce = nextNonce();
   const cipher = createCipheriv("aes-256-gcm", key, nonce);
   cipher.setAAD(additional(purpose, context));
-  return Buffer.concat([nonce, cipher.update(padded), cipher.final(), cipher.getAuthTag()]);
+  const sealed = pieces.map((piece) => cipher.update(piece));
+  return Buffer.concat([nonce, ...sealed, cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Opens what `seal` made. Throws SealBroken on any change, and for any other key, purpose or context. */
@@ -232,10 +281,46 @@ export function open(key: Uint8Array, purpose: Purpose, context: string, sealed:
   return padded.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
 }
 
+/** The X25519 key that the vault's processes work with: its own, or the recovery key in its place. */
+export interface VaultKey {
+  recipient: Recipient;
+  privateKey: KeyObject;
+  /** 32 bytes, the same for both keys: what the vault seals for itself outlives the loss of its own. */
+  secret: Uint8Array;
+}
+
+const VAULT_SECRET = "scrutin vault secret v2";
+/** Header of an X25519 public key (RFC 8410); the 32 raw bytes follow it. */
+const X25519_SPKI = Buffer.from("302a300506032b656e032100", "hex");
+
 /**
- * A 32-byte secret that only a holder of the vault's private key can derive (HKDF-SHA256, RFC 5869), for what the vault seals for
- * itself. `info` names the use; two uses never share a secret.
+ * The vault's key and what follows from it; undefined for a key that is neither of the two. `vault` is of a valid definition: two
+ * different points, neither of small order. The secret is that of X25519 (RFC 7748, section 6.1) between the vault's key and the recovery
+ * key, bound to both: whoever has either private key comes to it, and nobody else.
  */
-export function vaultSecret(vaultPrivateKey: KeyObject | Uint8Array, info: string): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", privateBytes(vaultPrivateKey), "scrutin vault secret v1", info, KEY_BYTES));
+export function vaultKeyOf(
+  privateKey: KeyObject,
+  vault: { publicKey: string; recoveryKey: string },
+): VaultKey | undefined {
+  if (privateKey.asymmetricKeyType !== "x25519") return undefined;
+  const { x } = createPublicKey(privateKey).export({ format: "jwk" });
+  const recipient = x === vault.publicKey ? "vault" : x === vault.recoveryKey ? "recovery" : undefined;
+  if (recipient === undefined) return undefined;
+  const other = decodeBase64url(recipient === "vault" ? vault.recoveryKey : vault.publicKey) ?? new Uint8Array();
+  const publicKey = createPublicKey({ key: Buffer.concat([X25519_SPKI, other]), format: "der", type: "spki" });
+  const shared = diffieHellman({ privateKey, publicKey });
+  const info = `${vault.publicKey}\0${vault.recoveryKey}`;
+  return {
+    recipient,
+    privateKey,
+    secret: new Uint8Array(hkdfSync("sha256", shared, VAULT_SECRET, info, KEY_BYTES)),
+  };
+}
+
+/**
+ * A 32-byte secret that only a holder of the vault's key or of the recovery key can derive (HKDF-SHA256, RFC 5869), for what the vault
+ * seals for itself. `info` names the use; two uses never share a secret.
+ */
+export function vaultSecret({ secret }: VaultKey, info: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, VAULT_SECRET, info, KEY_BYTES));
 }

@@ -1,9 +1,10 @@
-import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import type { Definition } from "../definition/schema.ts";
 import { importVerifyKey, type VerifyKey } from "../statement/ed25519.ts";
 import { decodeBase64url } from "../statement/jws.ts";
-import { readPrivateJwk, refuseConfig } from "./config.ts";
+import { parsePrivateJwk, readPrivateJwk, readSecretFile, refuseConfig } from "./config.ts";
+import { runKeyCommand } from "./key-command.ts";
+import { type VaultKey, vaultKeyOf } from "./seal.ts";
 
 /** The keys of a service that belongs to the vault. */
 export interface VaultKeys {
@@ -13,16 +14,22 @@ export interface VaultKeys {
   sign(message: Uint8Array): Uint8Array;
   /** Its own public key. */
   own: VerifyKey;
-  /** The vault's X25519 key, which opens statements and from which the vault's own secrets follow. */
-  vaultPrivateKey: KeyObject;
+  /** It opens statements, and the vault's own secrets follow from it. */
+  vault: VaultKey;
+}
+
+/** Where the vault's key comes from: exactly one of the two. */
+export interface VaultKeySource {
+  SCRUTIN_VAULT_KEY_FILE?: string | undefined;
+  SCRUTIN_VAULT_KEY_COMMAND?: string | undefined;
 }
 
 /**
  * Reads a count's two private keys and compares them with the definition: its own must be one of its role there, the vault's
- * must be the one that statements are sealed for. Otherwise prints why and exits with EX_CONFIG.
+ * one that statements are sealed for (`readVaultKey`). Otherwise prints why and exits with EX_CONFIG.
  */
 export async function readVaultKeys(
-  config: { SCRUTIN_KEY_FILE: string; SCRUTIN_VAULT_KEY_FILE: string },
+  config: { SCRUTIN_KEY_FILE: string } & VaultKeySource,
   definition: Definition,
   role: "tabulate" | "recount",
 ): Promise<VaultKeys> {
@@ -35,16 +42,30 @@ export async function readVaultKeys(
     kid: own.kid,
     sign: (message) => sign(null, message, own.privateKey),
     own: verifyKeyOf(publicKey),
-    vaultPrivateKey: await readVaultKey(config.SCRUTIN_VAULT_KEY_FILE, definition),
+    vault: await readVaultKey(config, definition),
   };
 }
 
-/** Reads the vault's X25519 key alone, with the same checks. */
-export async function readVaultKey(file: string, definition: Definition): Promise<KeyObject> {
-  const vault = await readPrivateJwk(file, "X25519");
-  if (Buffer.from(vault.publicRaw).toString("base64url") !== definition.vault.publicKey)
-    refuseConfig(["SCRUTIN_VAULT_KEY_FILE is not the key that this definition seals for. Give the vault's key."]);
-  return vault.privateKey;
+/**
+ * Reads the vault's X25519 key alone, or the recovery key in its place, and says which it is (`recipient`). The recovery key may be used
+ * only once the log holds the decision to: that is for whoever reads it. Prints why not and exits with EX_CONFIG.
+ */
+export async function readVaultKey(config: VaultKeySource, definition: Definition): Promise<VaultKey> {
+  const { SCRUTIN_VAULT_KEY_FILE: file, SCRUTIN_VAULT_KEY_COMMAND: command } = config;
+  if ((file === undefined) === (command === undefined))
+    refuseConfig(["Set either SCRUTIN_VAULT_KEY_FILE or SCRUTIN_VAULT_KEY_COMMAND, and not both."]);
+  const [variable, from] =
+    command === undefined
+      ? ["SCRUTIN_VAULT_KEY_FILE", file ?? ""]
+      : ["SCRUTIN_VAULT_KEY_COMMAND", `what ${command} printed`];
+  const text = command === undefined ? await readSecretFile(file ?? "") : await runKeyCommand(command);
+  const { privateKey } = parsePrivateJwk(text, from, "X25519");
+  const vault = vaultKeyOf(privateKey, definition.vault);
+  if (vault === undefined)
+    refuseConfig([
+      `${variable}: this is not the key that this definition seals for. Give the vault's key, or the recovery key if that is lost.`,
+    ]);
+  return vault;
 }
 
 /** The keys of one role, by id. */

@@ -74,12 +74,32 @@ function readRows({ cells, width }: ConstituencyCount, bytes: Uint8Array, at: nu
   return at;
 }
 
+const mostCells = (held: readonly ConstituencyCount[]) =>
+  held.reduce((sum, { cells }) => sum + cells.length * MAX_CELL_BYTES, 0);
+
+/** Of the head: digits of declared seats, and the longest word for how far a state is. */
+const PER_LIST_BYTES = 3;
+const PER_STATE_BYTES = 12;
+
+/** The most bytes that this count can have by any figures: what the definition, the position and the draws alone make of it. */
+export function mostBytes(c: Count): number {
+  const held = constituenciesOf(c);
+  const bare = { ...c, states: new Map([...c.states].map(([id, state]) => [id, undeclared(state)])) };
+  const lists = held.reduce((sum, constituency) => sum + constituency.lists.length, 0);
+  const head = new TextEncoder().encode(JSON.stringify(headOf(bare))).length;
+  return 4 + head + lists * PER_LIST_BYTES + c.states.size * PER_STATE_BYTES + mostCells(held);
+}
+
+function undeclared(state: StateCount): StateCount {
+  const constituencies = state.constituencies.map((each) => ({ ...each, declared: each.lists.map(() => 0) }));
+  return { ...state, status: "FINAL", constituencies };
+}
+
 /** The count as bytes; `loadCount` makes exactly this count of them. */
 export function saveCount(c: Count): Uint8Array {
   const head = new TextEncoder().encode(JSON.stringify(headOf(c)));
   const held = constituenciesOf(c);
-  const most = held.reduce((sum, { cells }) => sum + cells.length * MAX_CELL_BYTES, 4 + head.length);
-  const bytes = new Uint8Array(most);
+  const bytes = new Uint8Array(4 + head.length + mostCells(held));
   new DataView(bytes.buffer).setUint32(0, head.length);
   bytes.set(head, 4);
   let at = 4 + head.length;

@@ -85,18 +85,42 @@ export function loadTabulation(
   return t;
 }
 
-function encodeState(state: StateCount): Uint8Array {
-  const head: z.infer<typeof StateHead> = {
-    savedAt: state.savedAt,
-    status: state.status,
-    withheld: state.withheld,
-    constituencies: state.constituencies.map(({ constituency, declared, draws }) => ({
-      constituency: constituency.id,
-      declared,
-      draws: draws.map(({ within, order }) => ({ within, order })),
+/** An integer of 32 bits takes at most five bytes of seven. */
+const MAX_INTEGER_BYTES = 5;
+/** `"XX123":200,` of a list with declared seats. */
+const DECLARED_BYTES = 12;
+
+/**
+ * The most bytes that the part of this name can have, whatever was counted: from the definition, the position and what the log shows
+ * at once. 0 for the Union's part, which holds no figures.
+ */
+export function mostPartBytes(t: Tabulation, name: string): number {
+  const state = t.states.find((each) => each.state.id === name);
+  if (state === undefined) return 0;
+  const cells = state.constituencies.reduce((sum, { rows }) => sum + rows.length, 0);
+  const head = headOf({ ...state, status: "PROVISIONAL" }, () => null);
+  const heads = JSON.stringify(head).length + state.state.lists.length * DECLARED_BYTES;
+  return 2 * MAX_INTEGER_BYTES + heads + cells * MAX_INTEGER_BYTES;
+}
+
+function headOf(
+  { savedAt, status, withheld, constituencies }: StateCount,
+  declaredOf: (count: ConstituencyCount) => ConstituencyCount["declared"],
+): z.infer<typeof StateHead> {
+  return {
+    savedAt,
+    status,
+    withheld,
+    constituencies: constituencies.map((count) => ({
+      constituency: count.constituency.id,
+      declared: declaredOf(count),
+      draws: count.draws.map(({ within, order }) => ({ within, order })),
     })),
   };
-  const text = utf8.encode(JSON.stringify(head));
+}
+
+function encodeState(state: StateCount): Uint8Array {
+  const text = utf8.encode(JSON.stringify(headOf(state, ({ declared }) => declared)));
   const writer = new Writer(text.length + 16);
   writer.integer(FORMAT);
   writer.integer(text.length);
@@ -157,7 +181,7 @@ class Writer {
   }
 
   integer(value: number): void {
-    this.reserve(5);
+    this.reserve(MAX_INTEGER_BYTES);
     while (value > 127) {
       this.bytes[this.at++] = (value & 127) | 128;
       value >>>= 7;

@@ -203,6 +203,8 @@ export function refusalOf(statement: Statement, keys: readonly Key[]): ProblemCo
 /** A back-up key does one thing only: it revokes, and is rotated. */
 function mayRoleSign(statement: Statement, key: Key): boolean {
   const isBackup = key.role === "office" && key.backup === true;
+  // Nobody has a say in the own suspension, not even for it: whoever took the key over must not choose when.
+  if (statement.type === "decision" && statement.decision === "suspend" && key.id === statement.trustee) return false;
   if (statement.type !== "key") return !isBackup && ROLES[statement.type].includes(key.role);
   if (isNewcomer(statement, key)) return key.role === "office";
   if (statement.change === "rotate") return key.role === "office" && key.id === statement.replaces;

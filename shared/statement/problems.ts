@@ -74,8 +74,8 @@ export const PROBLEMS = {
   },
   "key.ended": {
     status: 403,
-    title: "This key has been replaced or revoked.",
-    todo: "Sign with the key that took its place, or ask two trustees to enrol a new one.",
+    title: "This key has been replaced, revoked or suspended.",
+    todo: "Sign with the key that took its place, or ask two trustees to enrol a new one; the other trustees decide for one who is suspended.",
   },
   "decision.origin-at-start": {
     status: 403,

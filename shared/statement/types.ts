@@ -159,6 +159,32 @@ const DecisionStatement = z.discriminatedUnion("decision", [
     about: StateId,
     reason: Reason,
   }),
+  /** The extension that entry `entry` of the log holds counts no more; `about`: the state that gave it. */
+  z.strictObject({
+    type: z.literal("decision"),
+    ...common,
+    decision: z.literal("void"),
+    about: StateId,
+    entry: z.number().int().min(1),
+    reason: Reason,
+  }),
+  /** What this trustee signs from here on counts no more; signed by two others. */
+  z.strictObject({
+    type: z.literal("decision"),
+    ...common,
+    decision: z.literal("suspend"),
+    about: z.literal("EU"),
+    trustee: KeyId,
+    reason: Reason,
+  }),
+  /** The vault's key is lost: its processes go on with the recovery key, rebuilt from two trustees' shares. */
+  z.strictObject({
+    type: z.literal("decision"),
+    ...common,
+    decision: z.literal("recover"),
+    about: z.literal("EU"),
+    reason: Reason,
+  }),
   /**
    * The log goes on under another origin and another key of the ledger, from the entry of this decision on: the checkpoint of
    * `size` and `root` is the last of the former origin.

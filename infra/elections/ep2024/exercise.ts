@@ -24,6 +24,8 @@ export interface ExerciseOptions {
   origin: string;
   /** Who cosigns the log's heads; nobody unless said. */
   witnesses?: NonNullable<Definition["witnesses"]>;
+  /** By which keys offices know the door; by none unless said. */
+  door?: NonNullable<Definition["door"]>;
 }
 
 /** The committed definition and its signatures, as bytes. */
@@ -59,6 +61,7 @@ export function makeExercise(options: ExerciseOptions): {
     keys: options.keys,
     vault: options.vault,
     ...(options.witnesses !== undefined && { witnesses: options.witnesses }),
+    ...(options.door !== undefined && { door: options.door }),
     states: base.states.map((state) => exerciseState(state, options)),
     sources: base.sources.filter((source) => !source.includes("demonstration keys")),
   };

@@ -1,5 +1,7 @@
 import { Agent, request } from "node:http";
+import { request as requestTls } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
+import { doorProblem, PinnedAgent, WrongDoor } from "./door.ts";
 
 /** What came of a statement that was sent: a receipt, or a refusal at the door that sending again will not change. */
 export type Outcome =
@@ -14,7 +16,10 @@ export type Outcome =
   | { kind: "refused"; status: number; code: string; detail: string };
 
 export interface SubmitterOptions {
+  /** https://, where the definition has pins; http:// on loopback only. */
   ingestUrl: string;
+  /** The definition's pins of the door. */
+  pins?: readonly string[] | undefined;
   /** The office's own address, where it has several. */
   localAddress?: string | undefined;
   /** Statements on their way at once. */
@@ -24,7 +29,10 @@ export interface SubmitterOptions {
 }
 
 export interface Submitter {
-  /** Sends signed bytes until there is an answer that stands: the same bytes are never counted twice. */
+  /**
+   * Sends signed bytes until there is an answer that stands: the same bytes are never counted twice. Rejects with WrongDoor, and
+   * sends nothing, when who answers there is another.
+   */
   submit(bytes: Uint8Array): Promise<Outcome>;
   close(): void;
 }
@@ -40,21 +48,24 @@ interface Answer {
   body: string;
 }
 
-/** A client of `POST /v1/statements` that keeps its connections and holds back when it is told to. */
+/**
+ * A client of `POST /v1/statements` that keeps its connections and holds back when it is told to. Throws TypeError for an address
+ * that would show others what is sent, or could be anyone's.
+ */
 export function createSubmitter(options: SubmitterOptions): Submitter {
-  const { ingestUrl, localAddress, inFlight, patienceMs } = options;
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets: inFlight,
-    ...(localAddress === undefined ? {} : { localAddress }),
-  });
+  const { ingestUrl, pins, localAddress, inFlight, patienceMs } = options;
   const url = new URL("/v1/statements", ingestUrl);
+  const problem = doorProblem(url, pins);
+  if (problem !== undefined) throw new TypeError(`${url.href}: ${problem}`);
+  const kept = { keepAlive: true, maxSockets: inFlight, ...(localAddress === undefined ? {} : { localAddress }) };
+  const agent = url.protocol === "https:" ? new PinnedAgent(pins ?? [], kept) : new Agent(kept);
 
   async function submit(bytes: Uint8Array): Promise<Outcome> {
     const end = performance.now() + patienceMs;
     let pause = FIRST_PAUSE_MS;
     for (;;) {
       const answer = await post(url, agent, bytes).catch((error: Error) => error);
+      if (answer instanceof WrongDoor) throw answer;
       if (!(answer instanceof Error)) {
         const outcome = standing(answer);
         if (outcome !== undefined) return outcome;
@@ -84,7 +95,8 @@ function post(url: URL, agent: Agent, bytes: Uint8Array): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
     const headers = { "content-type": type, "content-length": bytes.length, prefer: "wait=5" };
-    const sent = request(url, { method: "POST", agent, headers, timeout: ANSWER_MS }, (response) => {
+    const send = url.protocol === "https:" ? requestTls : request;
+    const sent = send(url, { method: "POST", agent, headers, timeout: ANSWER_MS }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);

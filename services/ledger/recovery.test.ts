@@ -1,0 +1,179 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { NatsConnection } from "nats";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
+import { createHeardLog } from "../../shared/platform/log-fixture.ts";
+import { openPool } from "../../shared/platform/postgres.ts";
+import { watchForRecovery } from "../../shared/platform/recovery-decision.ts";
+import { type DataKey, open } from "../../shared/platform/seal.ts";
+import { vaultOf } from "../../shared/platform/vault-fixture.ts";
+import type { Statement } from "../../shared/statement/types.ts";
+import { type Harness, startHarness } from "../../test/harness.ts";
+import {
+  collectReceipts,
+  cuttingProxy,
+  dataKeyFor,
+  eventually,
+  type LedgerHere,
+  type LedgerOptions,
+  runLedger,
+  sealedFor,
+} from "../../test/ledger.ts";
+import { StartRefused } from "./given.ts";
+import { givenRecovery, readGivenRecovery } from "./recovery.ts";
+
+/** The ledger with the recovery key: nothing is written before the decision to use it, and that is written once. */
+
+let harness: Harness;
+let bus: NatsConnection;
+let door: NatsConnection;
+let ledger: LedgerHere | undefined;
+let key: DataKey;
+let reply: string;
+let receipts: Map<string, string[]>;
+
+beforeEach(async () => {
+  harness = await startHarness();
+  bus = await harness.nats("stack");
+  door = await harness.nats("ingest");
+  key = await dataKeyFor(harness.sample);
+  reply = `receipt.${randomBytes(8).toString("hex")}`;
+  receipts = collectReceipts(bus, reply, key);
+});
+afterEach(async () => {
+  await stop();
+  await harness.close();
+});
+
+async function stop(): Promise<void> {
+  const here = ledger;
+  ledger = undefined;
+  await here?.stop();
+}
+/** Starts the ledger and waits until it writes; rejects with why it does not. */
+async function write(options: LedgerOptions = {}): Promise<void> {
+  await stop();
+  const here = await runLedger(harness, options);
+  ledger = here;
+  const failed = here.ended.catch((error: unknown) => error);
+  await Promise.race([eventually(() => here.writer.role() === "writer"), failed]);
+  if (here.writer.role() !== "writer") throw await failed;
+}
+async function send(bytes: Uint8Array): Promise<string> {
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const { headers, data } = sealedFor(key, sha256, bytes, reply);
+  await bus.jetstream().publish("statement.AT", data, { headers });
+  await eventually(() => receipts.has(sha256));
+  return receipts.get(sha256)?.[0] ?? "";
+}
+/** The receipt of a statement that is in the log already. */
+async function ask(bytes: Uint8Array): Promise<string> {
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const { headers, data } = sealedFor(key, sha256, bytes, reply);
+  const answer = await door.request("ledger.ask", data, { headers, timeout: 5_000 });
+  return Buffer.from(open(key.key, "receipt", sha256, answer.data)).toString("ascii");
+}
+
+const tally = (sequence: number) => {
+  const tallies = [sampleTally("AT-2", { version: sequence })];
+  const statement = { type: "tally", ...sampleCommon(harness.sample, "AT", sequence), tallies } as const;
+  return signSample(harness.sample, statement, "AT-1");
+};
+const decision = (more: object = {}, ...by: string[]) => {
+  const said = { type: "decision", decision: "recover", about: "EU", reason: "the key was lost", ...more };
+  const statement = { ...sampleCommon(harness.sample, "EU", 1), ...said } as Statement;
+  return signSample(harness.sample, statement, ...(by.length === 0 ? ["trustee-2", "trustee-1"] : by));
+};
+const recovering = async (jws?: Uint8Array) => ({
+  recovering: { given: jws === undefined ? undefined : await givenRecovery(jws, harness.sample) },
+});
+const size = async () => (await harness.query<{ size: number }>("select size::int from ledger.head"))[0]?.size;
+const types = async () =>
+  (await harness.query<{ type: string }>("select type from ledger.entry order by index")).map(({ type }) => type);
+/** As a count sees it, with the recovery key. */
+const isDecided = async () => {
+  const { definition, hash } = harness.sample;
+  const pool = openPool({ url: harness.databaseUrl("recount"), service: "recount", log: createHeardLog().log });
+  const vault = vaultOf(harness.sample, "recovery");
+  return watchForRecovery({ pool, definition, hash, vault })().finally(() => pool.end());
+};
+
+describe("the recovery key", () => {
+  it("writes nothing before two trustees' decision, and then the decision first", async () => {
+    await write();
+    const [bytes, receipt] = [tally(1), await send(tally(1))];
+    await expect(write(await recovering())).rejects.toThrow(StartRefused);
+    expect(await isDecided()).toBe(false);
+    await stop();
+    expect(await types()).toEqual(["definition", "tally"]);
+    await write(await recovering(decision()));
+    expect(await types()).toEqual(["definition", "tally", "decision"]);
+    expect(await isDecided()).toBe(true);
+    expect(await ask(bytes)).toBe(receipt);
+    await send(tally(2));
+    await write(await recovering());
+    await send(tally(3));
+    expect(await types()).toEqual(["definition", "tally", "decision", "tally", "tally"]);
+  });
+
+  it("is used as well when the decision came by the door, while the vault's own key was there", async () => {
+    await write();
+    await send(decision());
+    await write(await recovering());
+    await send(tally(1));
+    expect(await types()).toEqual(["definition", "decision", "tally"]);
+  });
+
+  it.each<[string, object, string[]]>([
+    ["one trustee decided", {}, ["trustee-1"]],
+    ["one person decided twice", {}, ["trustee-1", "trustee-1"]],
+    ["offices decided", {}, ["AT-1", "AT-2"]],
+    ["a trustee and an office decided", {}, ["trustee-1", "AT-1"]],
+    ["it was decided for another definition", { definition: "0".repeat(64) }, []],
+    ["it is another decision", { decision: "resume", about: "AT" }, []],
+  ])("is not used when %s", async (_, more, by) => {
+    await expect(recovering(decision(more, ...by))).rejects.toThrow(
+      /^SCRUTIN_RECOVERY_DECISION: .* Nothing was written\.$/,
+    );
+  });
+
+  it("is not used with a decision that the log does not accept, nor with one that it has quarantined", async () => {
+    await write();
+    const hold = { type: "decision", decision: "hold", about: "AT", reason: "a doubt" };
+    await send(
+      signSample(harness.sample, { ...hold, ...sampleCommon(harness.sample, "EU", 1) } as Statement, "trustee-2"),
+    );
+    await expect(write(await recovering(decision()))).rejects.toThrow(/the log does not accept it \(F\.\d+\)/);
+    expect(await size()).toBe(2);
+    await write();
+    await send(decision());
+    expect(await size()).toBe(3);
+    expect(await isDecided()).toBe(false);
+    await expect(write(await recovering(decision()))).rejects.toThrow("the log holds no decision to use it");
+    expect(await size()).toBe(3);
+  });
+
+  it.each(["before-commit", "after-commit"] as const)("is decided once: cut %s", async (where) => {
+    await write();
+    await send(tally(1));
+    await stop();
+    const proxy = await cuttingProxy(harness.databaseUrl("ledger"));
+    proxy.cutNext(where);
+    await write({ ...(await recovering(decision())), databaseUrl: proxy.url });
+    expect(proxy.cuts()).toBe(1);
+    await send(tally(2));
+    expect(await types()).toEqual(["definition", "tally", "decision", "tally"]);
+    await stop();
+    await proxy.close();
+  });
+});
+
+describe("the file of the decision", () => {
+  it("is named with the recovery key only, and must be there", async () => {
+    const [own, rebuilt] = [vaultOf(harness.sample), vaultOf(harness.sample, "recovery")];
+    expect(await readGivenRecovery(undefined, harness.sample, rebuilt)).toBeUndefined();
+    const missing = `${harness.folder}/nowhere.jws`;
+    await expect(readGivenRecovery(missing, harness.sample, own)).rejects.toThrow("the vault's own, which is not lost");
+    await expect(readGivenRecovery(missing, harness.sample, rebuilt)).rejects.toThrow("cannot be read (ENOENT)");
+  });
+});
