@@ -32,7 +32,7 @@ import { openWrittenLog, speakers, type Written } from "./written-log.ts";
  *   every service's NKEY, on NATS and JetStream  infra/stack/permissions.test.ts
  *   requests of every kind                       embargo-http.test.ts
  *   figures in clear, wherever anything lies     nothing-in-clear.test.ts
- *   two nights that differ in figures only       side-channel*.test.ts
+ *   two nights that differ in figures only       side-channel.test.ts, npm run timing
  */
 
 const HOUR = 3_600_000;

@@ -6,7 +6,6 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const LONGEST = [
   "test/faults.test.ts",
   "test/night.test.ts",
-  "test/side-channel-timing.test.ts",
   "test/embargo-instant.test.ts",
   "test/embargo-clocks-counts.test.ts",
   "test/embargo-clocks-ledger.test.ts",

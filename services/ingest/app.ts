@@ -122,7 +122,7 @@ export function waitOf(prefer: string | undefined): number {
   return asked === undefined ? DEFAULT_WAIT_S : Math.min(MAX_WAIT_S, Number(asked));
 }
 
-/** More than two of the largest statements' envelopes differ by. */
+/** Two of the largest statements. */
 const IN_HAND_STEP_BYTES = 2 * 1024 * 1024;
 
 function observeLoad({ metrics, door, room, bus }: IngestDeps): void {

@@ -1,4 +1,5 @@
 import { Agent, request } from "node:http";
+import type { NatsConnection } from "nats";
 import { pino } from "pino";
 import { buildApp as buildIngest } from "../services/ingest/app.ts";
 import { createBus } from "../services/ingest/bus.ts";
@@ -20,7 +21,7 @@ import { readAuthorities } from "../shared/platform/log-authorities.ts";
 import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import { createSealer } from "../shared/platform/seal.ts";
-import type { Harness } from "./harness.ts";
+import type { Harness } from "../test/harness.ts";
 
 /**
  * What answers an outsider or an operator, for both nights within one process: two processes differ in how they were compiled, placed
@@ -29,8 +30,6 @@ import type { Harness } from "./harness.ts";
 export interface Here {
   /** Address of release, watch and ingest. */
   urls: Record<"release" | "watch" | "ingest" | "delayed", string>;
-  /** Ends every connection to Postgres: the next question is answered by another process of it. */
-  renew(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -50,21 +49,20 @@ export async function answerHere(harness: Harness, delayMs: number): Promise<Her
     spin(delayMs);
     return release.fetch(...args);
   };
+  const buses = [await harness.nats("watch"), await harness.nats("ingest")] as const;
   const apps = {
     release,
-    watch: await watchApp(harness, ofWatch),
-    ingest: await ingestApp(harness),
+    watch: await watchApp(harness, ofWatch, buses[0]),
+    ingest: await ingestApp(harness, buses[1]),
     delayed: { fetch: later } as App,
   };
   const served = await Promise.all(Object.values(apps).map((app) => serve(app, { host: "127.0.0.1", port: 0, log })));
   const urls = Object.fromEntries(Object.keys(apps).map((name, n) => [name, served[n]?.url])) as Here["urls"];
   return {
     urls,
-    async renew() {
-      for (const pool of pools) (await pool.connect()).release(true);
-    },
     async close() {
       for (const server of served) await server.close();
+      for (const nc of buses) await nc.close();
       for (const pool of pools) await pool.end();
     },
   };
@@ -123,9 +121,8 @@ async function releaseApp({ sample }: Harness, pool: ReturnType<typeof openPool>
   });
 }
 
-async function watchApp(harness: Harness, pool: ReturnType<typeof openPool>): Promise<App> {
+async function watchApp(harness: Harness, pool: ReturnType<typeof openPool>, nc: NatsConnection): Promise<App> {
   const { definition, hash } = harness.sample;
-  const nc = await harness.nats("watch");
   const record = createRecordWatch({ pool, definition, hash, log, now });
   const bus = createBusWatch({ connection: () => nc, log, now });
   await Promise.all([record.look(), bus.look()]);
@@ -133,7 +130,7 @@ async function watchApp(harness: Harness, pool: ReturnType<typeof openPool>): Pr
   return buildWatch({ log, metrics: createMetrics("watch"), definition, status });
 }
 
-async function ingestApp(harness: Harness): Promise<App> {
+async function ingestApp(harness: Harness, nc: NatsConnection): Promise<App> {
   const { definition, hash, register } = harness.sample;
   const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = definition.vault;
   const sealer = createSealer({ definition: hash, vaultPublicKey, recoveryPublicKey });
@@ -153,7 +150,7 @@ async function ingestApp(harness: Harness): Promise<App> {
     },
     addresses: createBuckets(PLENTY),
     room: room(),
-    bus: createBus({ nc: await harness.nats("ingest"), definition, sealer, now, log }),
+    bus: createBus({ nc, definition, sealer, now, log }),
   });
 }
 
