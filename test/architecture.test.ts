@@ -87,7 +87,8 @@ function breaches(file: string, source: string): string[] {
       found.push(`${file}: a service imports shared and itself, not ${name}`);
     if (top === "infra" && to === "services" && part !== "office")
       found.push(`${file}: the stack runs services, it does not import ${name}`);
-    if (top !== "test" && to === "test") found.push(`${file}: only tests import ${name}`);
+    if (top !== "test" && top !== "loadtest" && to === "test")
+      found.push(`${file}: only tests and measurements import ${name}`);
     if (top === "services" && sub === "main.ts") found.push(`${file}: main.ts has no exports to import`);
   }
   if (pure && !isTest && IMPURE.test(withoutComments(source)))

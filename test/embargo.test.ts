@@ -4,6 +4,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SAMPLE_CLOSE, type Sample, sampleCommon, sampleDefinition, signSample } from "../shared/definition/sample.ts";
 import type { Statement } from "../shared/statement/types.ts";
+import { postAt } from "./door.ts";
 import { createSayings, post, takePostgresWallAway } from "./embargo.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { dataKeyFor, eventually, sealedFor } from "./ledger.ts";
@@ -236,13 +237,7 @@ describe("wall 2 alone, the ledger's judgement", () => {
   it.each(ROWS.map((row): [string, Row] => [row.name, row]))("stays shut with %s", async (_, row) => {
     const { statement, signers, by = sample, door, ledger } = row;
     const bytes = signSample(by, statement(say.common), ...signers);
-    const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
-    const response = await fetch(`${doors.get(harness)}/v1/statements`, {
-      method: "POST",
-      headers: { "content-type": type, prefer: "wait=20" },
-      body: Buffer.from(bytes),
-    });
-    const { code, findings } = (await response.json()) as { code?: string; findings?: { code: string }[] };
+    const { code, findings } = await postAt(doors.get(harness) ?? "", bytes, 20);
     expect(code ?? findings?.[0]?.code).toBe(door);
     const before = await entries();
     await pastTheDoor(bytes);

@@ -3,6 +3,7 @@ import type { NatsConnection } from "nats";
 import type { Child } from "../infra/stack/processes.ts";
 import { sampleCommon, signSample } from "../shared/definition/sample.ts";
 import type { Statement } from "../shared/statement/types.ts";
+import { type DoorAnswer, postAt } from "./door.ts";
 import type { Harness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
 
@@ -32,28 +33,14 @@ export async function looks(bus: NatsConnection, times: number): Promise<void> {
   for await (const _ of beats) if (++seen === times) break;
 }
 
-export interface Answer {
-  status: number;
-  verdict?: "accepted" | "quarantined";
-  findings?: { code: string }[];
-  code?: string;
-}
-
 /** Posts at the door what these keys sign. */
-export async function post(
+export function post(
   { sample }: Harness,
   ingestUrl: string,
   statement: Statement,
   ...kids: string[]
-): Promise<Answer> {
-  const jws = signSample(sample, statement, ...kids);
-  const type = kids.length === 1 ? "application/jose" : "application/jose+json";
-  const response = await fetch(`${ingestUrl}/v1/statements`, {
-    method: "POST",
-    headers: { "content-type": type, prefer: "wait=20" },
-    body: Buffer.from(jws),
-  });
-  return { status: response.status, ...((await response.json()) as object) };
+): Promise<DoorAnswer> {
+  return postAt(ingestUrl, signSample(sample, statement, ...kids), 20);
 }
 
 /** Every sequence number once, whoever signs; each statement its own nonce. */

@@ -147,6 +147,14 @@ export async function runLedger(harness: Harness, options: LedgerOptions = {}): 
   };
 }
 
+/** Waits until it writes; rejects with why it does not. */
+export async function writes(here: LedgerHere): Promise<LedgerHere> {
+  const failed = here.ended.catch((error: unknown) => error);
+  await Promise.race([eventually(() => here.writer.role() === "writer"), failed]);
+  if (here.writer.role() !== "writer") throw await failed;
+  return here;
+}
+
 /** A statement as `ingest` puts it on the bus. */
 export function sealedFor(key: DataKey, sha256: string, bytes: Uint8Array, reply: string) {
   const head = headers();

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Child } from "../infra/stack/processes.ts";
 import { readVisit } from "../services/audit/visit.ts";
-import { newSampleKey, sampleCommon, sampleDefinition, sampleTally, signSample } from "../shared/definition/sample.ts";
+import { newSampleKey, sampleDefinition, sampleTally } from "../shared/definition/sample.ts";
 import { firstAuthority, type LogAuthority } from "../shared/ledger/authority.ts";
 import { readProof, verifyProof } from "../shared/ledger/proof.ts";
-import type { Statement } from "../shared/statement/types.ts";
 import { auditRun } from "./audit-run.ts";
+import { createSigning, outcomeOf, postAt } from "./door.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually, ownKeyOf } from "./ledger.ts";
 
@@ -36,23 +36,11 @@ describe("a log that goes on under another origin", () => {
   });
   afterAll(() => harness.close());
 
-  const used = new Map<string, number>();
-  const signed = (statement: object, state: string, ...kids: [string, ...string[]]) => {
-    const sequence = (used.get(kids[0]) ?? 0) + 1;
-    used.set(kids[0], sequence);
-    return signSample(sample, { ...sampleCommon(sample, state, sequence), ...statement } as Statement, ...kids);
-  };
+  const signed = createSigning(sample);
   const tally = (unit: string) => signed({ type: "tally", tallies: [sampleTally(unit)] }, "AT", "AT-1");
   const post = async (bytes: Uint8Array) => {
-    const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
-    const body = Buffer.from(bytes);
-    const response = await fetch(`${ingest.url}/v1/statements`, {
-      method: "POST",
-      headers: { "content-type": type },
-      body,
-    });
-    const said = (await response.json()) as { code?: string; verdict?: string; receipt: string };
-    return { outcome: said.code ?? said.verdict, receipt: said.receipt };
+    const answer = await postAt(ingest.url, bytes, 20);
+    return { outcome: outcomeOf(answer), receipt: answer.receipt ?? "" };
   };
   const given = async (path: string) => (await fetch(`${release.url}${path}`)).text();
   const proofOf = (bytes: Uint8Array) => given(`/v1/proofs/${createHash("sha256").update(bytes).digest("hex")}`);

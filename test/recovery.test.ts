@@ -2,12 +2,12 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Child } from "../infra/stack/processes.ts";
-import { sampleCommon, sampleDefinition, sampleTally, signSample } from "../shared/definition/sample.ts";
+import { sampleDefinition, sampleTally } from "../shared/definition/sample.ts";
 import { joinRecoveryShares, readRecoveryShare, splitRecoveryKey } from "../shared/platform/recovery.ts";
 import { joinShares } from "../shared/platform/release-seal.ts";
 import { open } from "../shared/platform/seal.ts";
-import type { Statement } from "../shared/statement/types.ts";
 import { auditRun } from "./audit-run.ts";
+import { createSigning, type DoorAnswer, postAt } from "./door.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
 import { recountHere, tabulateHere, takeIn } from "./vault.ts";
@@ -35,23 +35,16 @@ describe("a vault whose key is lost before the lift", () => {
   });
   afterAll(() => harness.close());
 
-  const used = new Map<string, number>();
-  const signed = (statement: object, state: string, ...kids: [string, ...string[]]) => {
-    const sequence = (used.get(kids[0]) ?? 0) + 1;
-    used.set(kids[0], sequence);
-    return signSample(sample, { ...sampleCommon(sample, state, sequence), ...statement } as Statement, ...kids);
-  };
+  const signed = createSigning(sample);
   const tally = (unit: string) => signed({ type: "tally", tallies: [sampleTally(unit)] }, "AT", "AT-1");
   /** As an office does: the same bytes again until there is a receipt. */
   const post = async (bytes: Uint8Array) => {
-    const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
-    const init = { method: "POST", headers: { "content-type": type, prefer: "wait=20" }, body: Buffer.from(bytes) };
-    let said: { verdict?: string; receipt?: string } = {};
+    let said: Partial<DoorAnswer> = {};
     await eventually(async () => {
-      said = (await (await fetch(`${ingest.url}/v1/statements`, init)).json()) as typeof said;
+      said = await postAt(ingest.url, bytes, 20);
       return said.receipt !== undefined;
     }, 60_000);
-    return said as Required<typeof said>;
+    return said as Required<DoorAnswer>;
   };
   const decision = async (name: string, ...by: [string, ...string[]]) => {
     const recover = { type: "decision", decision: "recover", about: "EU", reason: "the machine with the key burnt" };

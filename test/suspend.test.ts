@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Child } from "../infra/stack/processes.ts";
 import { sampleCommon, sampleDefinition, signSample } from "../shared/definition/sample.ts";
@@ -7,8 +6,10 @@ import { createLogReader } from "../shared/platform/log-reader.ts";
 import { SUBJECTS } from "../shared/platform/nats.ts";
 import { openPool } from "../shared/platform/postgres.ts";
 import type { Statement } from "../shared/statement/types.ts";
+import { outcomeOf, postAt } from "./door.ts";
 import { type Harness, startHarness } from "./harness.ts";
-import { collectReceipts, dataKeyFor, eventually, sealedFor } from "./ledger.ts";
+import { eventually } from "./ledger.ts";
+import { pastTheDoor } from "./send.ts";
 
 /** A trustee who is suspended says nothing more: at the door, in the ledger, across restarts, to whoever reads the log. */
 
@@ -41,30 +42,10 @@ const suspends = (trustee: string, ...kids: Kids) => {
   return signSample(sample, statement, ...kids);
 };
 
-/** The problem's code, or the verdict's, or "accepted". */
-async function outcome(bytes: Uint8Array, to = ingest, wait_s = 5): Promise<string> {
-  const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
-  const headers = { "content-type": type, prefer: `wait=${wait_s}` };
-  const response = await fetch(`${to.url}/v1/statements`, { method: "POST", headers, body: Buffer.from(bytes) });
-  const { code, findings = [] } = (await response.json()) as { code?: string; findings?: { code: string }[] };
-  if (code !== undefined) return code;
-  if (response.status !== 201) return String(response.status);
-  return findings.length === 0 ? "accepted" : findings.map((finding) => finding.code).join(" ");
-}
-
-/** As by a door that has not heard of it: straight into the stream. The verdict's codes. */
-async function pastTheDoor(bytes: Uint8Array): Promise<string> {
-  const nc = await harness.nats("stack");
-  const key = await dataKeyFor(sample);
-  const reply = `receipt.${randomBytes(8).toString("hex")}`;
-  const receipts = collectReceipts(nc, reply, key);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const { headers, data } = sealedFor(key, sha256, bytes, reply);
-  await nc.jetstream().publish("statement.EU", data, { headers });
-  await eventually(() => receipts.has(sha256));
-  const payload = Buffer.from(receipts.get(sha256)?.[0]?.split(".")[1] ?? "", "base64url").toString("utf8");
-  return (JSON.parse(payload) as { findings: { code: string }[] }).findings.map(({ code }) => code).join(" ");
-}
+const outcome = async (bytes: Uint8Array, to = ingest, wait_s?: number) =>
+  outcomeOf(await postAt(to.url, bytes, wait_s));
+/** Straight into the stream. */
+const behind = (bytes: Uint8Array) => pastTheDoor(harness, bytes, "EU");
 
 const EVERYTHING: [string, () => Uint8Array][] = [
   ["a hold", () => decides("hold", "AT", "trustee-3")],
@@ -84,11 +65,11 @@ describe("a suspension", () => {
 
   it.each(EVERYTHING)("ends %s at the door, and behind it", async (_, make) => {
     await eventually(async () => (await outcome(make())) === "key.ended");
-    expect(await pastTheDoor(make())).toBe("F.105");
+    expect(await behind(make())).toBe("F.105");
   });
 
   it("leaves in force what was held before, until two others resume it", async () => {
-    expect(await pastTheDoor(decides("resume", "EU", "trustee-1", "trustee-3"))).toBe("F.105");
+    expect(await behind(decides("resume", "EU", "trustee-1", "trustee-3"))).toBe("F.105");
     expect(await outcome(decides("resume", "EU", "trustee-1", "trustee-2"))).toBe("accepted");
   });
 
@@ -98,7 +79,7 @@ describe("a suspension", () => {
     const later = await harness.start("ingest", {}, "ingest-later");
     for (const [, make] of EVERYTHING) {
       expect(await outcome(make(), later)).toBe("key.ended");
-      expect(await pastTheDoor(make())).toBe("F.105");
+      expect(await behind(make())).toBe("F.105");
     }
     expect(await outcome(decides("hold", "LU", "trustee-2"), later)).toBe("accepted");
     await later.stop();

@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Child } from "../infra/stack/processes.ts";
 import { type Desk, layDesk } from "../services/trustee/fixture.ts";
-import { newSampleKey, sampleCommon, sampleDefinition, sampleTally, signSample } from "../shared/definition/sample.ts";
-import type { Statement } from "../shared/statement/types.ts";
+import { newSampleKey, sampleDefinition, sampleTally } from "../shared/definition/sample.ts";
+import { createSigning, postAt } from "./door.ts";
 import { type Harness, startHarness } from "./harness.ts";
 import { eventually } from "./ledger.ts";
 
@@ -72,18 +72,12 @@ async function decided(kids: [string, ...string[]], ...args: string[]): Promise<
 const indexIn = (text: string) => Number(/^Entry (\d+) of the log/m.exec(text)?.[1]);
 
 async function post(bytes: Uint8Array): Promise<string> {
-  const type = bytes[0] === 0x7b ? "application/jose+json" : "application/jose";
-  const headers = { "content-type": type };
-  const response = await fetch(`${ingest.url}/v1/statements`, { method: "POST", headers, body: Buffer.from(bytes) });
-  const said = (await response.json()) as { code?: string; verdict?: string; index?: number };
-  return said.code ?? `${said.verdict} ${said.index}`;
+  const answer = await postAt(ingest.url, bytes);
+  return answer.code ?? `${answer.verdict} ${answer.index}`;
 }
-const used = new Map<string, number>();
-const office = (statement: object, state: string, ...kids: [string, ...string[]]) => {
-  const sequence = (used.get(kids[0]) ?? 0) + 1;
-  used.set(kids[0], sequence);
-  return post(signSample(sample, { ...sampleCommon(sample, state, sequence), ...statement } as Statement, ...kids));
-};
+const signed = createSigning(sample);
+const office = (statement: object, state: string, ...kids: [string, ...string[]]) =>
+  post(signed(statement, state, ...kids));
 /** As the runbook looks for the entry of an extension: in the public log, which holds fewer than 256 entries here. */
 const entriesOf = async (type: string) => {
   const checkpoint = await (await fetch(`${release.url}/log/checkpoint`)).text();

@@ -61,6 +61,17 @@ const tally = (sequence: number, changes: Parameters<typeof sampleTally>[1] = {}
 };
 const voids = (sequence: number, target: number, kid = "AT-1") =>
   authentic({ type: "void", ...sampleCommon(sample, "AT", sequence), voids: target, reason: "a crash" }, kid);
+/** A lift by both counts, and the closures that it needs. */
+async function liftAndClosures(): Promise<{ lift: Authentic; closed: Authentic[] }> {
+  const instant = new Date(LATER).toISOString();
+  const clocks = { process: instant, postgres: instant, nats: instant };
+  const lift = await authentic({ type: "lift", ...sampleCommon(sample, "EU", 1), clocks }, "tabulate-1", "recount-1");
+  const closed = [
+    await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1"),
+    await authentic({ type: "polls", ...sampleCommon(sample, "LU", 1), polls: "closed" }, "LU-1", "LU-2"),
+  ];
+  return { lift, closed };
+}
 const usedBy = ({ statement, signers, payload }: Authentic, index: number): UsedSequence => ({
   index,
   key: signers[0].id,
@@ -124,13 +135,7 @@ describe("a batch", () => {
 
   it("a lift that is granted ends it, and is in force only when it is written", async () => {
     const log = openLog();
-    const instant = new Date(LATER).toISOString();
-    const clocks = { process: instant, postgres: instant, nats: instant };
-    const lift = await authentic({ type: "lift", ...sampleCommon(sample, "EU", 1), clocks }, "tabulate-1", "recount-1");
-    const closed = [
-      await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1"),
-      await authentic({ type: "polls", ...sampleCommon(sample, "LU", 1), polls: "closed" }, "LU-1", "LU-2"),
-    ];
+    const { lift, closed } = await liftAndClosures();
     const early = decide(openLog(), [lift, ...closed], [], at);
     expect([codesOf(early), early.rest]).toEqual([[["F.501"], [], []], []]);
     const last = await tally(2);
@@ -141,13 +146,7 @@ describe("a batch", () => {
   });
 
   it("a lift is refused while a clock reads less than this process has seen of it", async () => {
-    const instant = new Date(LATER).toISOString();
-    const clocks = { process: instant, postgres: instant, nats: instant };
-    const lift = await authentic({ type: "lift", ...sampleCommon(sample, "EU", 1), clocks }, "tabulate-1", "recount-1");
-    const closed = [
-      await authentic({ type: "polls", ...sampleCommon(sample, "AT", 1), polls: "closed" }, "AT-1"),
-      await authentic({ type: "polls", ...sampleCommon(sample, "LU", 1), polls: "closed" }, "LU-1", "LU-2"),
-    ];
+    const { lift, closed } = await liftAndClosures();
     for (const clock of ["process", "postgres", "nats"] as const) {
       const seen = { clocks: LATE, floor: { ...LATE, [clock]: LATER + 1 } };
       expect(codesOf(decide(openLog(), [...closed, lift], [], { ...at, seen }))).toEqual([[], [], ["F.501"]]);

@@ -233,7 +233,8 @@ export function gateFactsOf(drafts: readonly Draft[]): GateFact[] {
   return drafts.flatMap(({ authentic: { statement }, entry: { index }, judgement }): GateFact[] => {
     if (judgement.verdict !== "accepted") return [];
     if (statement.type === "polls") {
-      const until = statement.polls === "extended" ? statement.until : null;
+      // As this code understands it: Postgres reads more digits of a second, and must not come to another instant.
+      const until = statement.polls === "extended" ? new Date(Date.parse(statement.until)).toISOString() : null;
       const { polls: kind, state, constituency = null } = statement;
       return [{ index, kind, state, constituency, until, voids: null }];
     }

@@ -58,7 +58,7 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
   const database = await readDatabase(config);
   const bus = await readNats(config);
   const { definition, hash, register, bytes, signatures } = await loadDefinition(config);
-  const vault = await readVaultKey(config, definition);
+  const vault = await readVaultKey(config, { definition, hash });
   const { kid, publicRaw, privateKey } = await readPrivateJwk(config.SCRUTIN_KEY_FILE, "Ed25519");
   const publicKey = importVerifyKey(publicRaw);
   if (publicKey === undefined)

@@ -1,28 +1,25 @@
-import { createHash, randomBytes, sign } from "node:crypto";
+import { createHash, sign } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newSampleKey, type Sample, sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
 import type { HeadBefore } from "../../shared/ledger/authority.ts";
 import { signCheckpoint, verifierKey } from "../../shared/ledger/checkpoint.ts";
 import { readReceipt } from "../../shared/ledger/receipt.ts";
 import { createLogReader, LogBroken, type ReadEntry } from "../../shared/platform/log-reader.ts";
-import { type DataKey, open } from "../../shared/platform/seal.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import {
-  collectReceipts,
   cuttingProxy,
-  dataKeyFor,
   eventually,
   type LedgerHere,
   type LedgerOptions,
   ownKeyOf,
   runLedger,
-  sealedFor,
+  writes,
 } from "../../test/ledger.ts";
+import { kidOf, openWire, type Wire } from "../../test/send.ts";
 import { type RunningWitness, startWitness } from "../../test/witnesses.ts";
 import { LogContradicted } from "./contradiction.ts";
 import { StartRefused } from "./given.ts";
@@ -35,20 +32,14 @@ const THIRD = "results.example.eu/sample-3";
 
 let harness: Harness;
 let sample: Sample;
-let bus: NatsConnection;
 let ledger: LedgerHere | undefined;
-let key: DataKey;
-let reply: string;
-let receipts: Map<string, string[]>;
+let wire: Wire;
 
 beforeEach(async () => {
   harness = await startHarness();
   sample = harness.sample;
   for (const kid of ["ledger-2", "ledger-3"]) sample.keys.get(kid) ?? newSampleKey(sample, kid);
-  bus = await harness.nats("stack");
-  key = await dataKeyFor(sample);
-  reply = `receipt.${randomBytes(8).toString("hex")}`;
-  receipts = collectReceipts(bus, reply, key);
+  wire = await openWire(sample, await harness.nats("ingest"));
   sequence = 0;
 });
 afterEach(async () => {
@@ -67,35 +58,15 @@ async function start(options: LedgerOptions = {}): Promise<LedgerHere> {
   ledger = await runLedger(harness, options);
   return ledger;
 }
-async function write(options: LedgerOptions = {}): Promise<LedgerHere> {
-  const here = await start(options);
-  const failed = here.ended.catch((error: unknown) => error);
-  await Promise.race([eventually(() => here.writer.role() === "writer"), failed]);
-  if (here.writer.role() !== "writer") throw await failed;
-  return here;
-}
+const write = async (options: LedgerOptions = {}) => writes(await start(options));
 
 let sequence = 0;
-const hashOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const nextTally = () => {
   const tallies = [sampleTally("AT-2", { version: ++sequence })];
   return signSample(sample, { type: "tally", ...sampleCommon(sample, "AT", sequence), tallies }, "AT-1");
 };
-/** Through the stream, as from the door; answers the receipt as it came. */
-async function send(bytes: Uint8Array = nextTally()): Promise<string> {
-  const sha256 = hashOf(bytes);
-  const { headers, data } = sealedFor(key, sha256, bytes, reply);
-  await bus.jetstream().publish("statement.AT", data, { headers });
-  await eventually(() => receipts.has(sha256));
-  return receipts.get(sha256)?.[0] ?? "";
-}
-async function ask(bytes: Uint8Array): Promise<string> {
-  const { headers, data } = sealedFor(key, hashOf(bytes), bytes, reply);
-  const answer = await (await harness.nats("ingest")).request("ledger.ask", data, { headers, timeout: 5_000 });
-  return Buffer.from(open(key.key, "receipt", hashOf(bytes), answer.data)).toString("ascii");
-}
-const kidOf = (receipt: string) =>
-  (JSON.parse(Buffer.from(receipt.split(".")[0] ?? "", "base64url").toString("utf8")) as { kid: string }).kid;
+/** Answers the receipt as it came. */
+const send = (bytes: Uint8Array = nextTally()) => wire.send(bytes);
 
 const head = async (): Promise<HeadBefore> => {
   const [row] = await harness.query<{ size: number; root: Buffer }>("select size::int, root from ledger.head");
@@ -160,7 +131,7 @@ describe("a new origin", () => {
     const receipt = await send(early);
     expect(kidOf(receipt)).toBe("ledger-2");
     expect(readReceipt(receipt, ownKeyOf(sample, "ledger-2").own)?.checkpoint.split("\n")[0]).toBe(SECOND);
-    expect(await ask(early)).toBe(receipt);
+    expect(await wire.ask(early)).toBe(receipt);
 
     // Given again, and left out.
     const before = await head();
@@ -171,8 +142,8 @@ describe("a new origin", () => {
     await stop();
     await write({ kid: "ledger-3", origin: await given({ origin: THIRD, kid: "ledger-3", at: before }) });
     await send();
-    expect(await ask(early)).not.toBe(receipt);
-    expect(kidOf(await ask(early))).toBe("ledger-3");
+    expect(await wire.ask(early)).not.toBe(receipt);
+    expect(kidOf(await wire.ask(early))).toBe("ledger-3");
     const { entries, heads } = await read();
     expect(entries.filter(({ statement }) => statement?.type === "decision").map(({ index }) => index)).toEqual([
       at.size,
@@ -254,12 +225,12 @@ describe("a new origin", () => {
 
   it("does not come by the bus", async () => {
     const incidents: { code: string; about: string }[] = [];
+    const bus = await harness.nats("stack");
     bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json()) });
     await write();
     await send();
     const jws = decision({ origin: SECOND, kid: "ledger-2", at: await head() });
-    const { headers, data } = sealedFor(key, hashOf(jws), jws, reply);
-    await bus.jetstream().publish("statement.AT", data, { headers });
+    await wire.publish(jws);
     await eventually(() => incidents.some(({ about }) => about === "decision.origin-at-start"));
     await send();
     expect(await origins()).toEqual([]);

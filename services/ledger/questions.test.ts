@@ -1,21 +1,17 @@
-import { createHash, randomBytes } from "node:crypto";
-import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { newSampleKey, sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
-import type { DataKey } from "../../shared/platform/seal.ts";
-import { open } from "../../shared/platform/seal.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import {
   buildSequencer,
-  dataKeyFor,
   eventually,
   type LedgerHere,
   type LedgerOptions,
   ownKeyOf,
   runLedger,
-  sealedFor,
+  writes,
 } from "../../test/ledger.ts";
+import { kidOf, openWire, type Wire } from "../../test/send.ts";
 import { givenOrigin } from "./origin.ts";
 import { answerQuestions } from "./questions.ts";
 import { LogBroken } from "./receipts.ts";
@@ -28,16 +24,14 @@ const SECOND = "results.example.eu/sample-2";
 const TIMES = 30;
 
 let harness: Harness;
-let bus: NatsConnection;
-let key: DataKey;
+let wire: Wire;
 let running: LedgerHere[];
 
 beforeEach(async () => {
   harness = await startHarness();
   const { sample } = harness;
   sample.keys.get("ledger-2") ?? newSampleKey(sample, "ledger-2");
-  bus = await harness.nats("ingest");
-  key = await dataKeyFor(sample);
+  wire = await openWire(sample, await harness.nats("ingest"));
   running = [];
 });
 afterEach(async () => {
@@ -50,31 +44,13 @@ async function start(options: LedgerOptions = {}): Promise<LedgerHere> {
   running.push(here);
   return here;
 }
-const writes = async (here: LedgerHere) => {
-  await eventually(() => here.writer.role() === "writer");
-  return here;
-};
-
 const statement = (...kids: string[]) => {
   const { sample } = harness;
   const said: Statement = { type: "tally", ...sampleCommon(sample, "AT", 1), tallies: [sampleTally()] };
   return signSample(sample, said, "AT-1", ...kids);
 };
-const wireOf = (bytes: Uint8Array) => {
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { sha256, ...sealedFor(key, sha256, bytes, `receipt.${randomBytes(8).toString("hex")}`) };
-};
-async function send(bytes: Uint8Array): Promise<void> {
-  const { headers, data } = wireOf(bytes);
-  await bus.jetstream().publish("statement.AT", data, { headers });
-}
 /** The id of the key under which the receipt was given. */
-async function ask(bytes: Uint8Array): Promise<string> {
-  const { headers, data, sha256 } = wireOf(bytes);
-  const answer = await bus.request("ledger.ask", data, { headers, timeout: 2_000 });
-  const receipt = Buffer.from(open(key.key, "receipt", sha256, answer.data)).toString("ascii");
-  return (JSON.parse(Buffer.from(receipt.split(".")[0] ?? "", "base64url").toString("utf8")) as { kid: string }).kid;
-}
+const ask = async (bytes: Uint8Array) => kidOf(await wire.ask(bytes, 2_000));
 /** Who answers, when many questions are put. */
 async function answering(bytes: Uint8Array): Promise<string[]> {
   const answers: string[] = [];
@@ -102,7 +78,7 @@ async function decidedNow() {
 it("whoever has the key to come or a former one is asked for no receipt", async () => {
   const bytes = statement();
   const first = await writes(await start());
-  await send(bytes);
+  await wire.publish(bytes);
   await eventually(() => first.writer.size() === 2);
   const coming = await start({ kid: "ledger-2", origin: await decidedNow() });
   expect(await answering(bytes)).toEqual(["ledger-1"]);
@@ -126,7 +102,7 @@ it("whoever has the key to come or a former one is asked for no receipt", async 
 
 it("a former key signs no receipt of what came after it, however late it learns of that", async () => {
   const first = await writes(await start());
-  await send(statement());
+  await wire.publish(statement());
   await eventually(() => first.writer.size() === 2);
   const { receipts } = first.seq;
   const origin = await decidedNow();
@@ -139,7 +115,7 @@ it("a former key signs no receipt of what came after it, however late it learns 
 
 it("the log's keys are not read again for each receipt", async () => {
   const here = await writes(await start());
-  await send(statement());
+  await wire.publish(statement());
   await eventually(() => here.writer.size() === 2);
   const { pool, receipts } = here.seq;
   const asked: string[] = [];
@@ -164,7 +140,7 @@ const corrupt = async () => {
 it("a question that finds the log broken ends the process", async () => {
   const here = await writes(await start());
   const bytes = statement();
-  await send(bytes);
+  await wire.publish(bytes);
   await eventually(() => here.writer.size() === 2);
   await corrupt();
   await expect(ask(bytes)).rejects.toThrow();
@@ -173,10 +149,10 @@ it("a question that finds the log broken ends the process", async () => {
 
 it("a statement that comes again and finds the log broken ends the writer", async () => {
   const here = await writes(await start());
-  await send(statement());
+  await wire.publish(statement());
   await eventually(() => here.writer.size() === 2);
   await corrupt();
   // The same payload in another envelope, which the stream has not had.
-  await send(statement("AT-2"));
+  await wire.publish(statement("AT-2"));
   await expect(here.ended).rejects.toThrow(LogBroken);
 });

@@ -1,44 +1,25 @@
-import { createHash, randomBytes } from "node:crypto";
-import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sampleCommon, sampleTally, signSample } from "../../shared/definition/sample.ts";
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { openPool } from "../../shared/platform/postgres.ts";
 import { watchForRecovery } from "../../shared/platform/recovery-decision.ts";
-import { type DataKey, open } from "../../shared/platform/seal.ts";
 import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import {
-  collectReceipts,
-  cuttingProxy,
-  dataKeyFor,
-  eventually,
-  type LedgerHere,
-  type LedgerOptions,
-  runLedger,
-  sealedFor,
-} from "../../test/ledger.ts";
+import { cuttingProxy, type LedgerHere, type LedgerOptions, runLedger, writes } from "../../test/ledger.ts";
+import { openWire, type Wire } from "../../test/send.ts";
 import { StartRefused } from "./given.ts";
 import { givenRecovery, readGivenRecovery } from "./recovery.ts";
 
 /** The ledger with the recovery key: nothing is written before the decision to use it, and that is written once. */
 
 let harness: Harness;
-let bus: NatsConnection;
-let door: NatsConnection;
 let ledger: LedgerHere | undefined;
-let key: DataKey;
-let reply: string;
-let receipts: Map<string, string[]>;
+let wire: Wire;
 
 beforeEach(async () => {
   harness = await startHarness();
-  bus = await harness.nats("stack");
-  door = await harness.nats("ingest");
-  key = await dataKeyFor(harness.sample);
-  reply = `receipt.${randomBytes(8).toString("hex")}`;
-  receipts = collectReceipts(bus, reply, key);
+  wire = await openWire(harness.sample, await harness.nats("ingest"));
 });
 afterEach(async () => {
   await stop();
@@ -53,25 +34,8 @@ async function stop(): Promise<void> {
 /** Starts the ledger and waits until it writes; rejects with why it does not. */
 async function write(options: LedgerOptions = {}): Promise<void> {
   await stop();
-  const here = await runLedger(harness, options);
-  ledger = here;
-  const failed = here.ended.catch((error: unknown) => error);
-  await Promise.race([eventually(() => here.writer.role() === "writer"), failed]);
-  if (here.writer.role() !== "writer") throw await failed;
-}
-async function send(bytes: Uint8Array): Promise<string> {
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const { headers, data } = sealedFor(key, sha256, bytes, reply);
-  await bus.jetstream().publish("statement.AT", data, { headers });
-  await eventually(() => receipts.has(sha256));
-  return receipts.get(sha256)?.[0] ?? "";
-}
-/** The receipt of a statement that is in the log already. */
-async function ask(bytes: Uint8Array): Promise<string> {
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const { headers, data } = sealedFor(key, sha256, bytes, reply);
-  const answer = await door.request("ledger.ask", data, { headers, timeout: 5_000 });
-  return Buffer.from(open(key.key, "receipt", sha256, answer.data)).toString("ascii");
+  ledger = await runLedger(harness, options);
+  await writes(ledger);
 }
 
 const tally = (sequence: number) => {
@@ -101,7 +65,7 @@ const isDecided = async () => {
 describe("the recovery key", () => {
   it("writes nothing before two trustees' decision, and then the decision first", async () => {
     await write();
-    const [bytes, receipt] = [tally(1), await send(tally(1))];
+    const [bytes, receipt] = [tally(1), await wire.send(tally(1))];
     await expect(write(await recovering())).rejects.toThrow(StartRefused);
     expect(await isDecided()).toBe(false);
     await stop();
@@ -109,18 +73,18 @@ describe("the recovery key", () => {
     await write(await recovering(decision()));
     expect(await types()).toEqual(["definition", "tally", "decision"]);
     expect(await isDecided()).toBe(true);
-    expect(await ask(bytes)).toBe(receipt);
-    await send(tally(2));
+    expect(await wire.ask(bytes)).toBe(receipt);
+    await wire.send(tally(2));
     await write(await recovering());
-    await send(tally(3));
+    await wire.send(tally(3));
     expect(await types()).toEqual(["definition", "tally", "decision", "tally", "tally"]);
   });
 
   it("is used as well when the decision came by the door, while the vault's own key was there", async () => {
     await write();
-    await send(decision());
+    await wire.send(decision());
     await write(await recovering());
-    await send(tally(1));
+    await wire.send(tally(1));
     expect(await types()).toEqual(["definition", "decision", "tally"]);
   });
 
@@ -140,13 +104,13 @@ describe("the recovery key", () => {
   it("is not used with a decision that the log does not accept, nor with one that it has quarantined", async () => {
     await write();
     const hold = { type: "decision", decision: "hold", about: "AT", reason: "a doubt" };
-    await send(
+    await wire.send(
       signSample(harness.sample, { ...hold, ...sampleCommon(harness.sample, "EU", 1) } as Statement, "trustee-2"),
     );
     await expect(write(await recovering(decision()))).rejects.toThrow(/the log does not accept it \(F\.\d+\)/);
     expect(await size()).toBe(2);
     await write();
-    await send(decision());
+    await wire.send(decision());
     expect(await size()).toBe(3);
     expect(await isDecided()).toBe(false);
     await expect(write(await recovering(decision()))).rejects.toThrow("the log holds no decision to use it");
@@ -155,13 +119,13 @@ describe("the recovery key", () => {
 
   it.each(["before-commit", "after-commit"] as const)("is decided once: cut %s", async (where) => {
     await write();
-    await send(tally(1));
+    await wire.send(tally(1));
     await stop();
     const proxy = await cuttingProxy(harness.databaseUrl("ledger"));
     proxy.cutNext(where);
     await write({ ...(await recovering(decision())), databaseUrl: proxy.url });
     expect(proxy.cuts()).toBe(1);
-    await send(tally(2));
+    await wire.send(tally(2));
     expect(await types()).toEqual(["definition", "tally", "decision", "tally"]);
     await stop();
     await proxy.close();

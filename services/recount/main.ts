@@ -41,7 +41,7 @@ runService("recount", async ({ log, metrics, onStop, fail }) => {
   const database = await readDatabase(config);
   const bus = await readNats(config);
   const { definition, hash } = await loadDefinition(config);
-  const keys = await readVaultKeys(config, definition, "recount");
+  const keys = await readVaultKeys(config, { definition, hash }, "recount");
   const pool = openPool({ ...database, service: "recount", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);

@@ -55,7 +55,7 @@ runService("tabulate", async ({ log, metrics, onStop, fail }) => {
   const ingest = { url: config.SCRUTIN_INGEST_URL, pins: definition.door?.pins };
   const problem = doorProblem(new URL(ingest.url), ingest.pins);
   if (problem !== undefined) refuseConfig([`SCRUTIN_INGEST_URL: ${problem}.`]);
-  const keys = await readVaultKeys(config, definition, "tabulate");
+  const keys = await readVaultKeys(config, { definition, hash }, "tabulate");
   const pool = openPool({ ...database, service: "tabulate", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);

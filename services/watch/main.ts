@@ -12,11 +12,11 @@ import { DATABASE, LISTEN, NATS, readDatabase, readListen, readNats } from "../.
 import { doorFetch, doorProblem } from "../../shared/platform/door.ts";
 import { serve } from "../../shared/platform/http.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
+import { lookAgain } from "../../shared/platform/look.ts";
 import { openNats } from "../../shared/platform/nats.ts";
 import { openPool } from "../../shared/platform/postgres.ts";
 import { buildApp } from "./app.ts";
 import { createBusWatch } from "./bus.ts";
-import { lookAgain } from "./look.ts";
 import { createServiceProbes, ServiceAddresses } from "./probes.ts";
 import { createRecordWatch } from "./record.ts";
 import { statusOf } from "./status.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SAMPLE_CLOSE, sampleCommon, sampleDefinition } from "../definition/sample.ts";
+import { SAMPLE_CLOSE, sampleDefinition } from "../definition/sample.ts";
 import type { Statement } from "../statement/types.ts";
 import {
   applyToGate,
@@ -13,34 +13,14 @@ import {
   NO_FLOOR,
   raiseFloor,
 } from "./gate.ts";
+import { at, closed, decides, extended, SAMPLE, voids } from "./gate-sample.ts";
 
 const HOUR = 3_600_000;
 const CLOCKS = ["process", "postgres", "nats"] as const;
-const sample = sampleDefinition();
-const at = (ms: number): ClockReadings => ({ process: ms, postgres: ms, nats: ms });
 const late = at(SAMPLE_CLOSE + HOUR);
 
-const say = (statement: Record<string, unknown>, state = "EU") =>
-  ({ ...sampleCommon(sample, state, 1), ...statement }) as unknown as Statement;
-const closed = (state: string, constituency?: string) =>
-  say({ type: "polls", polls: "closed", ...(constituency === undefined ? {} : { constituency }) }, state);
-const extended = (state: string, until: number, constituency?: string) =>
-  say(
-    {
-      type: "polls",
-      polls: "extended",
-      until: new Date(until).toISOString(),
-      ...(constituency === undefined ? {} : { constituency }),
-    },
-    state,
-  );
-const decision = (what: "hold" | "resume" | "override", about: string) =>
-  say({ type: "decision", decision: what, about });
-
-const voided = (about: string, entry: number) => say({ type: "decision", decision: "void", about, entry });
-
 const factsAfter = (...statements: Statement[]): GateFacts => {
-  const facts = gateFacts(sample.definition);
+  const facts = gateFacts(SAMPLE.definition);
   for (const [n, statement] of statements.entries()) applyToGate(facts, statement, n + 1);
   return facts;
 };
@@ -58,7 +38,7 @@ describe("the gate", () => {
 
   it("names every reason at once", () => {
     const clocks = { process: SAMPLE_CLOSE - 5000, postgres: null, nats: SAMPLE_CLOSE };
-    expect(mayLift(factsAfter(decision("hold", "EU")), clocks)).toEqual({
+    expect(mayLift(factsAfter(decides("hold", "EU")), clocks)).toEqual({
       kind: "closed",
       reasons: [
         { code: "closing.ahead", clock: "process", until: SAMPLE_CLOSE },
@@ -90,7 +70,7 @@ describe("the gate", () => {
       const facts = factsAfter(
         ...(holds("AT closed") ? [closed("AT")] : []),
         ...(holds("LU closed") ? [closed("LU")] : []),
-        ...(holds("not held") ? [] : [decision("hold", "EU")]),
+        ...(holds("not held") ? [] : [decides("hold", "EU")]),
       );
       if (!holds("schedule")) facts.polls[0]!.closesAt = Number.NaN;
       // Past or ahead by less than the spread that is allowed; the process alone is far off where they must not agree.
@@ -172,18 +152,18 @@ describe("the gate", () => {
   it("gives up an extension that was voided, wherever it reached, and never comes below the schedule", () => {
     const facts = factsAfter(extended("LU", SAMPLE_CLOSE + 2 * HOUR), extended("LU", SAMPLE_CLOSE + 5 * HOUR, "LU-S"));
     expect(lastClose(facts)).toBe(SAMPLE_CLOSE + 5 * HOUR);
-    applyToGate(facts, voided("LU", 2), 3);
+    applyToGate(facts, voids("LU", 2), 3);
     expect(facts.polls.map(({ closesAt }) => (closesAt - SAMPLE_CLOSE) / HOUR)).toEqual([0, 2, 2]);
-    applyToGate(facts, voided("AT", 1), 4);
+    applyToGate(facts, voids("AT", 1), 4);
     expect(lastClose(facts)).toBe(SAMPLE_CLOSE + 2 * HOUR);
-    applyToGate(facts, voided("LU", 1), 5);
+    applyToGate(facts, voids("LU", 1), 5);
     expect(lastClose(facts)).toBe(SAMPLE_CLOSE);
     applyToGate(facts, extended("LU", SAMPLE_CLOSE - HOUR), 6);
     expect(lastClose(facts)).toBe(SAMPLE_CLOSE);
   });
 
   it("asks for a closure anew after an extension, though that was voided", () => {
-    const facts = factsAfter(closed("AT"), closed("LU"), extended("LU", SAMPLE_CLOSE + 2 * HOUR), voided("LU", 3));
+    const facts = factsAfter(closed("AT"), closed("LU"), extended("LU", SAMPLE_CLOSE + 2 * HOUR), voids("LU", 3));
     expect(codes(facts, late)).toEqual(["closure.missing"]);
     applyToGate(facts, closed("LU"), 5);
     expect(codes(facts, late)).toEqual([]);
@@ -210,19 +190,19 @@ describe("the gate", () => {
   });
 
   it("lets an override stand in for a closure, of that state only and not for the clock", () => {
-    expect(codes(factsAfter(closed("AT"), decision("override", "LU")), late)).toEqual([]);
-    expect(codes(factsAfter(decision("override", "LU")), late)).toEqual(["closure.missing"]);
-    expect(codes(factsAfter(closed("AT"), decision("override", "LU")), at(SAMPLE_CLOSE - 1))).toHaveLength(3);
+    expect(codes(factsAfter(closed("AT"), decides("override", "LU")), late)).toEqual([]);
+    expect(codes(factsAfter(decides("override", "LU")), late)).toEqual(["closure.missing"]);
+    expect(codes(factsAfter(closed("AT"), decides("override", "LU")), at(SAMPLE_CLOSE - 1))).toHaveLength(3);
   });
 
   it("is held by a hold on the Union until it is resumed; a hold on a state is no matter of the gate", () => {
-    const facts = factsAfter(closed("AT"), closed("LU"), decision("hold", "AT"));
+    const facts = factsAfter(closed("AT"), closed("LU"), decides("hold", "AT"));
     expect(codes(facts, late)).toEqual([]);
-    applyToGate(facts, decision("hold", "EU"), 9);
+    applyToGate(facts, decides("hold", "EU"), 9);
     expect(codes(facts, late)).toEqual(["hold.union"]);
-    applyToGate(facts, decision("resume", "AT"), 10);
+    applyToGate(facts, decides("resume", "AT"), 10);
     expect(codes(facts, late)).toEqual(["hold.union"]);
-    applyToGate(facts, decision("resume", "EU"), 11);
+    applyToGate(facts, decides("resume", "EU"), 11);
     expect(codes(facts, late)).toEqual([]);
   });
 
@@ -234,7 +214,7 @@ describe("the gate", () => {
       .map(([s, h]) => extended(s, SAMPLE_CLOSE + h * HOUR)),
     fc
       .tuple(fc.constantFrom("hold", "resume", "override"), fc.constantFrom("AT", "LU", "EU"))
-      .map(([d, about]) => decision(d, about)),
+      .map(([d, about]) => decides(d, about)),
   );
   const anyClock = fc.oneof(
     fc.constant(null),

@@ -36,6 +36,8 @@ export const GATE_ROWS: Row[] = [
   ["F.408", "a suspension of an office's key", say.suspends("AT-1"), say.suspends("trustee-3")],
   ["F.408", "a second suspension", say.suspends("trustee-3"), say.decides("hold", "EU", "trustee-1"), ended],
   ["F.408", "a second recovery", say.recovers(), say.decides("hold", "EU", "trustee-1"), [say.recovers()]],
+  ["F.402", "a second extension at once", say.extended("AT", CLOSE + 5 * HOUR), with_(say.extended("AT", CLOSE + 8 * HOUR), { at: CLOSE }), [say.extended("AT", CLOSE + 4 * HOUR)]],
+  ["F.501", "a lift signed before polls were extended", say.lift(undefined, undefined, CLOSE), say.lift(undefined, undefined, CLOSE + HOUR), [say.extended("AT", CLOSE + HOUR), with_(say.closed("AT"), { at: CLOSE + HOUR }), say.closed("LU")]],
   ["F.501", "a clock that went back", with_(say.lift(), { floor: { ...say.clocksAt(say.LATER), nats: say.LATER + 1 } }), with_(say.lift(), { floor: say.clocksAt(say.LATER) }), LIFTED.slice(0, 2)],
   ["F.207", "a tally while an extension is in force", with_(one(), { at: CLOSE + HOUR - 1 }), with_(one(), { at: CLOSE + HOUR }), [say.extended("AT", CLOSE + HOUR), say.extended("AT", CLOSE + 4 * HOUR), say.voidsExtension("AT", 2)]],
 ];

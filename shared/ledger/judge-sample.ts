@@ -221,8 +221,9 @@ export const opensOrigin = (origin: string): Sent => ({
 });
 
 const BOTH = ["tabulate-1", "recount-1"];
-export const lift = (clocks = clocksAt(LATER), by = BOTH): Sent => {
-  const at = iso(LATER);
+/** `clocks`: the ledger's; `stated`: those of the counts, ms UTC. */
+export const lift = (clocks = clocksAt(LATER), by = BOTH, stated = LATER): Sent => {
+  const at = iso(stated);
   return {
     statement: { type: "lift", ...common("EU"), clocks: { process: at, postgres: at, nats: at } },
     by,

@@ -141,13 +141,18 @@ function closedAfterTheClose(state: LedgerState, say: Say<"polls">, report: Repo
   for (const poll of pollsOf(state.gate, say.state, say.constituency)) if (!(now >= poll.closesAt)) report("F.401");
 }
 
-/** Later than the close in force of each poll it is about, by at most 4 hours, and while the gate is shut. */
-function extendedByALittle(state: LedgerState, say: Say<"polls">, report: Report): void {
+/**
+ * Later than the close in force of each poll it is about, by at most 4 hours, and while the gate is shut. What was extended before is extended
+ * further only in its last 4 hours: one stolen key could otherwise put the close off by a year at once.
+ */
+function extendedByALittle(state: LedgerState, say: Say<"polls">, report: Report, { received }: JudgeInput): void {
   if (say.polls !== "extended") return;
   if (state.gate.lifted) report("F.402");
   const until = Date.parse(say.until);
-  for (const { closesAt } of pollsOf(state.gate, say.state, say.constituency))
-    if (!(until > closesAt && until <= closesAt + MAX_EXTENSION_MS)) report("F.402");
+  for (const { scheduledAt, closesAt } of pollsOf(state.gate, say.state, say.constituency)) {
+    const isDue = closesAt === scheduledAt || received >= closesAt - MAX_EXTENSION_MS;
+    if (!(until > closesAt && until <= closesAt + MAX_EXTENSION_MS && isDue)) report("F.402");
+  }
 }
 
 function ofAllSeats(state: LedgerState, say: Say<"seats">, report: Report): void {
@@ -226,10 +231,16 @@ function onceOnly(state: LedgerState, _: Statement, report: Report): void {
   if (state.gate.lifted) report("F.502");
 }
 
-/** The ledger's own `mayLift()` on its own clocks: the second wall. What the statement says of clocks proves nothing. */
-function throughAnOpenGate(state: LedgerState, _: Statement, report: Report, { clocks, floor }: JudgeInput): void {
-  const gate = mayLift(state.gate, clocks ?? { process: null, postgres: null, nats: null }, floor);
-  if (!state.gate.lifted && gate.kind === "closed") report("F.501");
+/** The ledger's own `mayLift()` on its own clocks: the second wall. What the statement says of clocks opens nothing, but must not contradict it. */
+function throughAnOpenGate(state: LedgerState, say: Say<"lift">, report: Report, { clocks, floor }: JudgeInput): void {
+  if (state.gate.lifted) return;
+  const here = mayLift(state.gate, clocks ?? { process: null, postgres: null, nats: null }, floor);
+  // One that was signed before polls were extended, and kept, would say for ever that the gate opened too early.
+  if (here.kind === "closed" || mayLift(state.gate, statedClocks(say)).kind === "closed") report("F.501");
+}
+
+function statedClocks({ clocks: { process, postgres, nats } }: Say<"lift">): ClockReadings {
+  return { process: Date.parse(process), postgres: Date.parse(postgres), nats: Date.parse(nats) };
 }
 
 function afterTheLift(state: LedgerState, _: Statement, report: Report): void {

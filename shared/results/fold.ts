@@ -159,14 +159,32 @@ function applyStatement(t: Tabulation, statement: Statement): void {
       applyDeclaration(t, statement.state, statement.declares);
       return;
     case "decision":
-      if (statement.decision === "draw") applyDraw(t, statement);
-      else if (statement.decision !== "override") applyHold(t, statement.about, statement.decision === "hold");
+      applyDecision(t, statement);
       return;
     case "polls":
     case "void":
     case "lift":
     case "release":
       return; // say nothing about figures
+  }
+}
+
+/** Most decisions are about the gate or the log, whatever state they name: only these change a result. */
+function applyDecision(t: Tabulation, statement: Extract<Statement, { type: "decision" }>): void {
+  switch (statement.decision) {
+    case "draw":
+      applyDraw(t, statement);
+      return;
+    case "hold":
+    case "resume":
+      applyHold(t, statement.about, statement.decision === "hold");
+      return;
+    case "override":
+    case "void":
+    case "suspend":
+    case "recover":
+    case "origin":
+      return;
   }
 }
 

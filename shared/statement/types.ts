@@ -14,7 +14,8 @@ export const MAX_FIGURE = 1_000_000_000;
 export const MAX_LISTS = 200;
 
 const Figure = z.number().int().nonnegative().max(MAX_FIGURE);
-const Instant = z.iso.datetime();
+/** UTC, ends in Z; to the nanosecond at most, of which milliseconds count. */
+const Instant = z.iso.datetime().max(30);
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const StateId = z.string().regex(/^[A-Z]{2}$/);
 const ListId = z.string().regex(/^[A-Z]{2}\d{2,3}$/);
