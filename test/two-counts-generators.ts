@@ -205,6 +205,7 @@ export function drawn(tie: Tie, lot: number): Extract<Statement, { type: "decisi
 export type Step = { say: Statement; verdict: "accepted" | "quarantined" } | { again: number } | { draw: number };
 
 export function steps(of: Definition): fc.Arbitrary<Step[]> {
+  const decided = { type: "decision" as const, ...common, state: "EU", reason: "r" };
   const anyState = fc.constantFrom(...of.states);
   const about = fc.constantFrom("EU", ...of.states.map((s) => s.id));
   const statement: fc.Arbitrary<Statement> = fc.oneof(
@@ -218,15 +219,19 @@ export function steps(of: Definition): fc.Arbitrary<Step[]> {
     },
     {
       weight: 2,
-      arbitrary: fc.tuple(about, fc.constantFrom("hold" as const, "resume" as const, "override" as const)).map(
-        ([state, decision]): Statement => ({
-          type: "decision",
-          ...common,
-          state: "EU",
-          decision,
-          about: state,
-          reason: "r",
-        }),
+      arbitrary: fc
+        .tuple(about, fc.constantFrom("hold" as const, "resume" as const, "override" as const))
+        .map(([about, decision]): Statement => ({ ...decided, decision, about })),
+    },
+    {
+      weight: 1,
+      arbitrary: about.map((about): Statement => ({ ...decided, decision: "void", about, entry: 1 })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<Statement>(
+        { ...decided, decision: "recover", about: "EU" },
+        { ...decided, decision: "suspend", about: "EU", trustee: "trustee-3" },
       ),
     },
     {
