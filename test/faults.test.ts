@@ -38,7 +38,8 @@ async function killed(child: Child | undefined): Promise<void> {
   child?.kill("SIGKILL");
 }
 
-describe("kill -9 in mid-night", () => {
+// Two nights at a time: each waits for its clock most of the time.
+describe.concurrent("kill -9 in mid-night", () => {
   it.each(SERVICES)(
     "%s comes back and the night ends with the same seats",
     async (name) => {

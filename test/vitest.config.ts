@@ -27,6 +27,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Real servers and whole nights run beside each other: more workers than this starve them on four cores.
     maxWorkers: 3,
+    maxConcurrency: 2,
     sequence: { sequencer: LongestFirst },
     reporters: ["default"],
   },
