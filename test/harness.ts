@@ -216,7 +216,10 @@ async function leaksOf(serverUrl: string, database: string): Promise<string[]> {
   }
 }
 
-type Files = Record<"definition" | "signatures" | "authority" | "vault" | "ledger" | "tabulate" | "recount", string>;
+type Files = Record<
+  "definition" | "signatures" | "authority" | "vault" | "ledger" | "tabulate" | "recount" | "release",
+  string
+>;
 
 async function writeFiles(folder: string, sample: Sample): Promise<Files> {
   const write = async (name: string, content: string | Uint8Array) => {
@@ -236,6 +239,7 @@ async function writeFiles(folder: string, sample: Sample): Promise<Files> {
     ledger: await key("ledger"),
     tabulate: await key("tabulate"),
     recount: await key("recount"),
+    release: await write("release.json", JSON.stringify(sample.keys.get("release-1")?.jwk)),
   };
 }
 
@@ -251,6 +255,7 @@ function envOf(harness: Harness, service: ServiceName, files: Files): Record<str
     SCRUTIN_AUTHORITY: files.authority,
     SCRUTIN_PARENT: "1",
     ...(service === "ingest" ? {} : { DATABASE_URL: harness.databaseUrl(service) }),
+    ...(service === "release" && harness.sample.definition.publication ? { SCRUTIN_KEY_FILE: files.release } : {}),
     ...(ownsKey ? { SCRUTIN_KEY_FILE: files[service], SCRUTIN_VAULT_KEY_FILE: files.vault } : {}),
   };
 }

@@ -1,8 +1,10 @@
 import type { Definition } from "../../shared/definition/schema.ts";
 import { committedDefinition, makeExercise } from "../elections/ep2024/exercise.ts";
-import { makeSecrets } from "./secrets.ts";
+import { type KeyPair, makeSecrets } from "./secrets.ts";
 import type { Exercise } from "./stack.ts";
 import { witnessesOf } from "./witnesses.ts";
+
+const named = ({ id, publicKey }: KeyPair) => ({ id, publicKey });
 
 /**
  * An exercise of its own on the election of 2024: the same states, lists and rules, closings at real instants, and keys that
@@ -24,6 +26,7 @@ export async function makeNightExercise(options: {
     origin: base.origin,
     witnesses: witnessesOf(secrets.witnesses),
     door: { pins: [secrets.door.pin] },
+    publication: { parliament: [named(secrets.publication.parliament)], release: [named(secrets.publication.release)] },
   });
   return { definition: { bytes, signatures, read: definition, hash }, secrets };
 }

@@ -25,6 +25,8 @@ export interface Secrets {
   /** The recovery key in shares, one for each of three trustees: nobody holds the key itself. */
   recovery: { publicKey: string; shares: RecoveryShare[] };
   witnesses: KeyPair[];
+  /** Of the Parliament's client, and of the publication endpoint. */
+  publication: { parliament: KeyPair; release: KeyPair };
   /** Of ingest's certificate (P-256), and the pin by which the definition names it. */
   door: { pin: string; privateKey: KeyObject };
 }
@@ -45,6 +47,7 @@ export async function makeSecrets(definition: Pick<Definition, "keys" | "authori
     vault: pair("vault", "x25519"),
     recovery: await makeRecovery(definition),
     witnesses: WITNESS_NAMES.map((name) => pair(name, "ed25519")),
+    publication: { parliament: pair("parliament-1", "ed25519"), release: pair("release-1", "ed25519") },
     door: makeDoor(),
   };
 }
@@ -70,10 +73,10 @@ export async function writeSecret(file: string, text: string): Promise<void> {
 
 /** Where the secrets of a stack lie. */
 export interface SecretFiles {
-  /** JWKs of offices and trustees: what people hold, `<kid>.json`; and trustees' shares of the recovery key, `<kid>.share.json`. */
+  /** JWKs of offices, trustees and the Parliament's client: what people hold, `<kid>.json`; and trustees' shares of the recovery key, `<kid>.share.json`. */
   people: string;
   /** Private key file of a service's signing key, by role. */
-  service: Record<"ledger" | "tabulate" | "recount", string>;
+  service: Record<"ledger" | "tabulate" | "recount" | "release", string>;
   vault: string;
   witnesses: WitnessFiles[];
   /** Ingest's private key, PEM. */
@@ -89,13 +92,16 @@ export async function writeSecrets(folder: string, secrets: Secrets): Promise<Se
   const services = join(folder, "secrets");
   await mkdir(people, { recursive: true, mode: 0o700 });
   await mkdir(services, { recursive: true, mode: 0o700 });
-  const files = { ledger: "", tabulate: "", recount: "" };
+  const files = { ledger: "", tabulate: "", recount: "", release: join(services, "release-1.json") };
   for (const key of secrets.keys) {
     const own = key.role === "office" || key.role === "trustee";
     const file = join(own ? people : services, `${key.id}.json`);
     await writeSecret(file, `${JSON.stringify(key.jwk, null, 2)}\n`);
     if (key.role === "ledger" || key.role === "tabulate" || key.role === "recount") files[key.role] = file;
   }
+  const { parliament, release } = secrets.publication;
+  await writeSecret(join(people, `${parliament.id}.json`), `${JSON.stringify(parliament.jwk, null, 2)}\n`);
+  await writeSecret(files.release, `${JSON.stringify(release.jwk, null, 2)}\n`);
   for (const share of secrets.recovery.shares)
     await writeSecret(join(people, `${share.trustee}.share.json`), `${JSON.stringify(share, null, 2)}\n`);
   const vault = join(services, "vault.json");

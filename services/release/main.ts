@@ -8,6 +8,7 @@ import {
   SCRUTIN_AUTHORITY,
   SCRUTIN_DEFINITION,
   SCRUTIN_DEFINITION_SIGNATURES,
+  SCRUTIN_KEY_FILE,
 } from "../../shared/platform/config.ts";
 import { DATABASE, LISTEN, NATS, readDatabase, readListen, readNats } from "../../shared/platform/credentials.ts";
 import { follow } from "../../shared/platform/follow.ts";
@@ -17,6 +18,7 @@ import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { type ReadAuthority, readAuthorities } from "../../shared/platform/log-authorities.ts";
 import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
+import { readPublicationKey } from "../../shared/platform/publication-key.ts";
 import { buildApp } from "./app.ts";
 import { createPublicLog, storedLogIn } from "./log.ts";
 import { trustOf } from "./opened.ts";
@@ -33,12 +35,14 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     SCRUTIN_DEFINITION,
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
+    SCRUTIN_KEY_FILE: SCRUTIN_KEY_FILE.optional(),
   });
   const listen = await readListen(config);
   const database = await readDatabase(config);
   const bus = await readNats(config);
   const loaded = await loadDefinition(config);
   const { register, hash } = loaded;
+  await readPublicationKey(config, loaded.definition);
   const pool = openPool({ ...database, service: "release", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);

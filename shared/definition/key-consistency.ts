@@ -19,7 +19,7 @@ const TRIAL_KEY = createPrivateKey({
 /** Who may sign what: every key usable, in one place only, and each role filled. */
 export function keyContradictions(definition: Definition, report: Report): void {
   const { keys, authority } = definition;
-  const signing = [...authority, ...keys];
+  const signing = [...authority, ...keys, ...publicationKeys(definition)];
   unique(
     "definition.key-id-twice",
     "Key id",
@@ -43,6 +43,10 @@ export function keyContradictions(definition: Definition, report: Report): void 
   doorPins(definition, report);
 }
 
+function publicationKeys({ publication }: Definition) {
+  return [...(publication?.parliament ?? []), ...(publication?.release ?? [])];
+}
+
 /** Two pins are two keys, so that one can be lost; and each has one spelling, in which it is compared. */
 function doorPins({ door }: Definition, report: Report): void {
   const pins = door?.pins ?? [];
@@ -57,7 +61,7 @@ function sharedKeys(definition: Definition, report: Report): void {
   const holders = new Map<string, string>();
   const owners = [
     ...definition.authority.map((key) => [`${key.id} of the authority`, key.publicKey] as const),
-    ...definition.keys.map((key) => [key.id, key.publicKey] as const),
+    ...[...definition.keys, ...publicationKeys(definition)].map((key) => [key.id, key.publicKey] as const),
     ...(definition.witnesses?.keys ?? []).map((key) => [`the witness ${key.name}`, key.publicKey] as const),
     ["the vault", definition.vault.publicKey] as const,
     ["the recovery", definition.vault.recoveryKey] as const,

@@ -15,7 +15,7 @@ import type { Anchor } from "./validate.ts";
  * AT: one constituency, one signature a statement, units with a register (AT-1 to AT-4) and one without (AT-P), close
  * limits. LU: two constituencies (LU-N, LU-S), six votes a ballot, two officials sign each statement (LU-1, LU-2), units
  * LU-11, LU-12 and LU-21. Keys: AT-1, AT-2, AT-3 (the second key of AT-1's official), LU-1, LU-2, trustee-1 to trustee-3,
- * tabulate-1, recount-1, ledger-1, authority-1, authority-2. On demand back-up keys (AT-backup) and witnesses (witness-1).
+ * tabulate-1, recount-1, ledger-1, authority-1, authority-2, parliament-1, release-1. On demand back-up keys (AT-backup) and witnesses (witness-1).
  */
 
 /** When all polls of the sample close unless a test says otherwise: 9 June 2024, 21:00 UTC. */
@@ -190,6 +190,10 @@ export function sampleDefinition(overrides: SampleOverrides = {}): Sample {
     authority,
     keys: keysOf(publicKey, backups),
     vault: { publicKey: vault.jwk.x, recoveryKey: recovery.jwk.x },
+    publication: {
+      parliament: [{ id: "parliament-1", publicKey: publicKey("parliament-1") }],
+      release: [{ id: "release-1", publicKey: publicKey("release-1") }],
+    },
     ...(witnesses > 0 && { witnesses: witnessesOf(witnesses, publicKey) }),
     states: [austria(closesAt), luxembourg(closesAt)],
     sources: [],

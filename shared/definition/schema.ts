@@ -198,6 +198,8 @@ const Key = z.discriminatedUnion("role", [
   z.strictObject({ id: KeyId, role: z.enum(["ledger", "tabulate", "recount"]), publicKey: Key32 }),
 ]);
 
+const NamedKey = z.strictObject({ id: KeyId, publicKey: Key32 });
+
 export const Definition = z.strictObject({
   type: z.literal("definition"),
   election: z.string().regex(/^[a-z][a-z0-9-]{1,31}$/),
@@ -208,7 +210,7 @@ export const Definition = z.strictObject({
   seats: z.number().int().positive(),
   groups: listOf(z.strictObject({ id: z.string().regex(/^[A-Za-z]{2,16}$/), name: Text }), 1),
   /** Keys of the election authority: two of them sign the definition. */
-  authority: listOf(z.strictObject({ id: KeyId, publicKey: Key32 }), 2),
+  authority: listOf(NamedKey, 2),
   keys: listOf(Key),
   /** X25519 public keys to which data keys are wrapped: the vault's, and the one that trustees can rebuild. */
   vault: z.strictObject({ publicKey: Key32, recoveryKey: Key32 }),
@@ -229,6 +231,13 @@ export const Definition = z.strictObject({
         .min(1)
         .max(15),
     })
+    .optional(),
+  /**
+   * The side that publishes. `parliament`: who may pull a release that is sealed still. `release`: what the publication endpoint signs the files
+   * with that it makes of a release. Neither signs a statement.
+   */
+  publication: z
+    .strictObject({ parliament: z.array(NamedKey).min(1).max(8), release: z.array(NamedKey).min(1).max(4) })
     .optional(),
   states: listOf(State, 1),
   sources: listOf(Text),

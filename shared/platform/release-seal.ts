@@ -1,14 +1,12 @@
 import type { Definition } from "../definition/schema.ts";
-import { type VerifyKey, verifySignature } from "../statement/ed25519.ts";
-import { compactEnvelope, decodeBase64url } from "../statement/jws.ts";
+import { detachedHolds, RELEASE_TYP, signDetached } from "../statement/detached.ts";
+import type { VerifyKey } from "../statement/ed25519.ts";
 import { open, seal, type VaultKey, vaultSecret } from "./seal.ts";
 
 /**
  * How a release lies before it is published: sealed with a key of its own, which is the exclusive or of two shares. Each count
  * derives and gives one share; `release`, which holds no key, opens the release when it has both.
  */
-
-export const RELEASE_TYP = "scrutin-release+jws";
 
 /** Which release: its number, and the prefix of the log that it counts. */
 export interface ReleaseId {
@@ -108,19 +106,12 @@ export function openAnswer(vault: VaultKey, id: ReleaseId, sealed: Uint8Array): 
   return parsed(open(releaseKey(vault, id), "release", `${contextOf(id)}/answer`, sealed)) as SealedAnswer;
 }
 
-/** Signs a release's bytes: `protected..signature` (RFC 7515, appendix F). `sign` is Ed25519 over what it is given. */
+/** Signs a release's bytes: `protected..signature`. `sign` is Ed25519 over what it is given. */
 export function signRelease(kid: string, bytes: Uint8Array, sign: (message: Uint8Array) => Uint8Array): string {
-  const envelope = compactEnvelope(kid, bytes, RELEASE_TYP);
-  const [header, , signature] = envelope.assemble(sign(envelope.signed)).split(".");
-  return `${header}..${signature}`;
+  return signDetached(kid, RELEASE_TYP, bytes, sign);
 }
 
 /** True if `signature` is this key's over exactly these bytes. */
 export function releaseSignatureHolds(kid: string, key: VerifyKey, bytes: Uint8Array, signature: string): boolean {
-  const envelope = compactEnvelope(kid, bytes, RELEASE_TYP);
-  const [header, empty, last, ...rest] = signature.split(".");
-  const raw = last === undefined ? undefined : decodeBase64url(last);
-  if (raw === undefined || empty !== "" || rest.length > 0) return false;
-  const expected = Buffer.from(envelope.signed).toString("latin1").split(".", 1)[0];
-  return header === expected && verifySignature(envelope.signed, raw, key);
+  return detachedHolds(kid, key, RELEASE_TYP, bytes, signature);
 }

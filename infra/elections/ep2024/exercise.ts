@@ -26,6 +26,8 @@ export interface ExerciseOptions {
   witnesses?: NonNullable<Definition["witnesses"]>;
   /** By which keys offices know the door; by none unless said. */
   door?: NonNullable<Definition["door"]>;
+  /** Whose keys pull and publish; nobody's unless said. */
+  publication?: NonNullable<Definition["publication"]>;
 }
 
 /** The committed definition and its signatures, as bytes. */
@@ -62,6 +64,7 @@ export function makeExercise(options: ExerciseOptions): {
     vault: options.vault,
     ...(options.witnesses !== undefined && { witnesses: options.witnesses }),
     ...(options.door !== undefined && { door: options.door }),
+    ...(options.publication !== undefined && { publication: options.publication }),
     states: base.states.map((state) => exerciseState(state, options)),
     sources: base.sources.filter((source) => !source.includes("demonstration keys")),
   };
