@@ -1,9 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { readOptions as readAudit } from "../services/audit/options.ts";
 import { readCommand } from "../services/trustee/options.ts";
+import { entriesPath, TILE_WIDTH } from "../shared/ledger/tiles.ts";
 
 /** The runbook is read in the night by people who cannot look into the code: what it tells them to type and to look for must exist. */
 
@@ -86,9 +88,23 @@ describe("the runbook", () => {
       expect(Object.keys(scripts)).toContain(/^npm (?:run )?([\w-]+)/.exec(line)?.[1]);
     for (const line of commands.filter((text) => text.startsWith("npm run audit ")))
       expect(readAudit(words(line).slice(4))).toBeDefined();
-    const known = /^(npm|curl|chronyc|sudo chronyc|date|sha256sum|export [A-Z_]+=|SIZE=\$\(curl) ?/;
+    const known =
+      /^(npm|curl|chronyc|sudo chronyc|date|sha256sum|export [A-Z_]+=|SIZE=\$\(curl|BUNDLE=\$\(\(|\[ \$\(\(SIZE) ?/;
     expect(commands.filter((line) => !known.test(line))).toEqual([]);
   });
+
+  it.each([1, 255, 256, 257, 512, 256_000, 256_001, 256_256, 300_000])(
+    "finds the last bundle of %i entries",
+    (size) => {
+      const block = commands.slice(commands.findIndex((line) => line.startsWith("SIZE=")));
+      const lines = block.slice(1, block.findIndex((line) => line.startsWith("curl ")) + 1);
+      // The shell's own words; only what curl is asked for is looked at.
+      const script = [`SIZE=${size}`, 'RELEASE=""', 'curl() { echo "$2" >&2; }', ...lines].join("\n");
+      const { stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8" });
+      const last = Math.ceil(size / TILE_WIDTH) - 1;
+      expect(stderr).toBe(`/log/${entriesPath(last, size - last * TILE_WIDTH)}\n`);
+    },
+  );
 
   it("names codes, variables and metrics as the system does", () => {
     const codes = quoted.filter((text) => /^([a-z]+\.(?!json$)[a-z-]+|[FW]\.\d{3})$/.test(text));

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { AuditOptions } from "../services/audit/audit.ts";
-import { UsageError } from "../services/audit/discrepancy.ts";
+import { UsageError } from "../shared/platform/publisher/discrepancy.ts";
 import type { Visit } from "../services/audit/visit.ts";
 import { sampleDefinition } from "../shared/definition/sample.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";

@@ -1,7 +1,7 @@
 import { sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { createClient } from "../services/audit/http.ts";
-import { findAuthorities } from "../services/audit/origins.ts";
+import { createClient } from "../shared/platform/publisher/client.ts";
+import { findAuthorities } from "../shared/platform/publisher/origins.ts";
 import { newSampleKey } from "../shared/definition/sample.ts";
 import { firstAuthority } from "../shared/ledger/authority.ts";
 import { signCheckpoint } from "../shared/ledger/checkpoint.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { type AuditIo, type AuditOptions, audit } from "../services/audit/audit.ts";
-import type { DiscrepancyCode } from "../services/audit/discrepancy.ts";
+import type { DiscrepancyCode } from "../shared/platform/publisher/discrepancy.ts";
 import type { Report } from "../services/audit/report.ts";
 import type { Served } from "./audit-published.ts";
 import { type FileServer, startFileServer } from "./audit-server.ts";

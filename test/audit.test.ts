@@ -69,6 +69,27 @@ describe("an honest night", () => {
     expect(one.onTrust.join()).toContain("authority-2 alone");
   });
 
+  it("names a witness whom the quorum does not need, and whose cosignature does not hold", async () => {
+    audits.server().serve(files);
+    expect((await audits.run()).notChecked.join()).not.toContain("saw this checkpoint");
+    const note = files.get("/log/checkpoint")!;
+    const rows = note.body.toString("utf8").trimEnd().split("\n");
+    const [dash, name, base64] = rows.at(-1)!.split(" ") as [string, string, string];
+    const bytes = Buffer.from(base64, "base64");
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+    rows[rows.length - 1] = [dash, name, bytes.toString("base64")].join(" ");
+    audits
+      .server()
+      .serve(new Map(files).set("/log/checkpoint", { ...note, body: Buffer.from(`${rows.join("\n")}\n`) }));
+    const report = await audits.run();
+    expect([report.failure, report.checkpoint?.cosigned.map((witness) => witness.name)]).toEqual([
+      null,
+      ["witness-1", "witness-2"],
+    ]);
+    expect(report.notChecked).toContainEqual(expect.stringMatching(/^That witness-3 saw this checkpoint:/));
+    expect(report.notChecked.join()).toContain("What /log/judgements may say of them already is not read.");
+  });
+
   it("is checked as far as it is public before the lift", async () => {
     const early = createWorld();
     const { closed, tally, decide } = voices(early);

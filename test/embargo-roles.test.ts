@@ -32,7 +32,7 @@ const RIGHTS: Record<Role, Partial<Record<string, string[]>>> = {
     insert: words(`ledger.checkpoint ledger.cosignature ledger.data_key ledger.definition ledger.entry ledger.head
       ledger.origin ledger.poll ledger.statement`),
     update: ["ledger.head"],
-    call: ["ledger.append", "ledger.record_gate_fact", "ledger.record_lift"],
+    call: ["ledger.append", "ledger.become_writer", "ledger.record_gate_fact", "ledger.record_lift"],
   },
   tabulate: {
     select: words(`ledger.checkpoint ledger.data_key ledger.entry ledger.head ledger.origin ledger.statement
@@ -40,7 +40,7 @@ const RIGHTS: Record<Role, Partial<Record<string, string[]>>> = {
       tabulate.candidate tabulate.part tabulate.position tabulate.proposal`),
     insert: words("tabulate.candidate tabulate.part tabulate.position tabulate.proposal"),
     update: words("tabulate.part tabulate.position"),
-    call: words("release.give_data_key_shares release.give_key_share"),
+    call: words("release.give_data_key_shares release.give_key_share tabulate.become_active"),
   },
   recount: {
     select: words(`ledger.checkpoint ledger.data_key ledger.entry ledger.head ledger.origin ledger.statement
@@ -48,7 +48,7 @@ const RIGHTS: Record<Role, Partial<Record<string, string[]>>> = {
       tabulate.candidate tabulate.proposal`),
     insert: words("recount.answer recount.cosignature recount.part recount.position"),
     update: words("recount.part recount.position"),
-    call: words("release.give_data_key_shares release.give_key_share"),
+    call: words("recount.become_active release.give_data_key_shares release.give_key_share"),
   },
   release: {
     select: words(`ledger.checkpoint ledger.cosignature ledger.definition ledger.entry ledger.head ledger.origin
@@ -160,12 +160,16 @@ describe.each(ROLES)("wall 3 alone, with the credential of %s", (role) => {
   });
 
   it("opens nothing by any trick of the session", async () => {
+    // A right that none of them has: the functions must hold without it being taken away.
+    const [temporary, to] = [`temporary on database ${of(role).database}`, `scrutin_${role}`];
+    await harness.query(`grant ${temporary} to ${to}`);
     for (const trick of TRICKS)
       for (const call of OPENINGS) {
         const { code } = await tried(of(role), ...trick, call(liftAt));
         const mine = RIGHTS[role].call?.some((name) => call(liftAt).includes(`${name}(`));
         expect([trick, call(liftAt), code]).toEqual([trick, call(liftAt), mine ? SHUT : NOT_YOURS]);
       }
+    await harness.query(`revoke ${temporary} from ${to}`);
   });
 
   it("reads no figure from any table, view or statistic that it may read", async () => {

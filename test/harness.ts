@@ -116,6 +116,8 @@ export async function startHarness(
   const name = `${template.name}_${++clones}`;
   await withClient(postgres.url, async (client) => {
     await client.query(`create database ${name} template ${template.name}`);
+    // A clone has the template's tables, and not its rights as a database (infra/migrations/0006_limits.sql).
+    await client.query(`revoke temporary on database ${name} from public`);
   });
   const said: string[] = [];
   const say = (line: string) => void said.push(line);

@@ -70,6 +70,16 @@ export const FORBIDDEN: string[] = [
   "select * from pg_authid",
   "select * from pg_statistic",
   "select pg_backup_start('mine')",
+  // What stops others: their locks, the table of locks, the disk.
+  "select pg_advisory_lock(7214020261)",
+  "select pg_try_advisory_lock_shared(1, n) from generate_series(1, 100000) n",
+  "select pg_advisory_xact_lock(7214020262)",
+  "select lo_from_bytea(0, 'x')",
+  "select lo_create(0)",
+  "select pg_logical_emit_message(false, 'mine', repeat('x', 1000))",
+  "create temporary table mine ()",
+  "set temp_file_limit = -1",
+  "alter role current_user connection limit -1",
   "load '/tmp/mine.so'",
 ];
 

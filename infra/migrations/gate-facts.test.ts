@@ -199,7 +199,7 @@ describe("a function that writes", () => {
     );
     const settings = ["search_path=pg_catalog, pg_temp"];
     expect(rows).toEqual(
-      ["give_data_key_shares", "give_key_share", "record_gate_fact", "record_lift"].map((name) => {
+      ["become_writer", "give_data_key_shares", "give_key_share", "record_gate_fact", "record_lift"].map((name) => {
         return { name, settings, owner: "scrutin_owner" };
       }),
     );
@@ -214,6 +214,7 @@ describe("a function that writes", () => {
         group by p.proname order by 1`,
     );
     expect(rows).toEqual([
+      { name: "become_writer", roles: "scrutin_ledger" },
       { name: "give_data_key_shares", roles: "scrutin_recount scrutin_tabulate" },
       { name: "give_key_share", roles: "scrutin_recount scrutin_tabulate" },
       { name: "record_gate_fact", roles: "scrutin_ledger" },

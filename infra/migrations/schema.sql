@@ -253,11 +253,16 @@ create table recount.answer (
   constraint answer_pkey PRIMARY KEY (number, size)
 );
 -- owner scrutin_owner
+CREATE TRIGGER look BEFORE INSERT ON recount.answer FOR EACH ROW EXECUTE FUNCTION tabulate.look_at_size();
+-- look fires always
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON recount.answer FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
-grant insert, select on recount.answer to scrutin_recount;
+grant select on recount.answer to scrutin_recount;
 grant select on recount.answer to scrutin_release;
 grant select on recount.answer to scrutin_tabulate;
+-- column number: {scrutin_recount=a/scrutin_owner}
+-- column size: {scrutin_recount=a/scrutin_owner}
+-- column sealed: {scrutin_recount=a/scrutin_owner}
 
 create table recount.cosignature (
   proposal bytea not null,
@@ -343,11 +348,16 @@ create table tabulate.candidate (
   constraint candidate_pkey PRIMARY KEY (number, size)
 );
 -- owner scrutin_owner
+CREATE TRIGGER look BEFORE INSERT ON tabulate.candidate FOR EACH ROW EXECUTE FUNCTION tabulate.look_at_size();
+-- look fires always
 CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON tabulate.candidate FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 -- only_grows fires always
-grant insert, select on tabulate.candidate to scrutin_tabulate;
 grant select on tabulate.candidate to scrutin_recount;
 grant select on tabulate.candidate to scrutin_release;
+grant select on tabulate.candidate to scrutin_tabulate;
+-- column number: {scrutin_tabulate=a/scrutin_owner}
+-- column size: {scrutin_tabulate=a/scrutin_owner}
+-- column sealed: {scrutin_tabulate=a/scrutin_owner}
 
 create table tabulate.part (
   name text not null,
@@ -368,8 +378,12 @@ create table tabulate.proposal (
   constraint proposal_type_check CHECK ((type = ANY (ARRAY['lift'::text, 'release'::text])))
 );
 -- owner scrutin_owner
-grant insert, select on tabulate.proposal to scrutin_tabulate;
 grant select on tabulate.proposal to scrutin_recount;
+grant select on tabulate.proposal to scrutin_tabulate;
+-- column sha256: {scrutin_tabulate=a/scrutin_owner}
+-- column type: {scrutin_tabulate=a/scrutin_owner}
+-- column payload: {scrutin_tabulate=a/scrutin_owner}
+-- column signature: {scrutin_tabulate=a/scrutin_owner}
 
 -- Functions
 
@@ -398,6 +412,18 @@ $function$
 ;
 -- owner scrutin_owner
 grant execute on function ledger.append(old_size bigint, old_root bytea, new_root bytea, note text, signed_at timestamp with time zone, key_ids bytea[], key_wrapped bytea[], bodies bytea[], leaves bytea[], received timestamp with time zone[], types text[], states text[], keys text[], sequences bigint[], payloads bytea[], takes boolean[], statements bytea[], data_keys bytea[], sealeds bytea[], judgements bytea[], clears bytea[]) to scrutin_ledger;
+
+CREATE OR REPLACE FUNCTION ledger.become_writer()
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select pg_try_advisory_lock(7214020261)
+$function$
+;
+-- owner scrutin_owner
+grant execute on function ledger.become_writer() to scrutin_ledger;
 
 CREATE OR REPLACE FUNCTION ledger.close_in_force(about text, before bigint)
  RETURNS timestamp with time zone
@@ -602,6 +628,18 @@ $function$
 ;
 -- owner scrutin_owner
 
+CREATE OR REPLACE FUNCTION recount.become_active()
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select pg_try_advisory_lock(7214020263)
+$function$
+;
+-- owner scrutin_owner
+grant execute on function recount.become_active() to scrutin_recount;
+
 CREATE OR REPLACE FUNCTION release.caller()
  RETURNS text
  LANGUAGE plpgsql
@@ -703,6 +741,34 @@ begin
   end if;
   if new.given_by <> replace(session_user, 'scrutin_', '') and not exists (select from pg_roles where rolname = session_user and rolsuper) then
     raise exception 'a share is given by the count that holds it' using errcode = 'SC004';
+  end if;
+  return new;
+end
+$function$
+;
+-- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION tabulate.become_active()
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select pg_try_advisory_lock(7214020262)
+$function$
+;
+-- owner scrutin_owner
+grant execute on function tabulate.become_active() to scrutin_tabulate;
+
+CREATE OR REPLACE FUNCTION tabulate.look_at_size()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.size > (select h.size from ledger.head h) then
+    raise exception 'the log has no % entries', new.size using errcode = 'SC006';
   end if;
   return new;
 end

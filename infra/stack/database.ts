@@ -40,6 +40,8 @@ export async function openDatabase(
     await client.query("begin");
     await lockRoles(client);
     for (const role of ROLES) {
+      // What a thief of its password has set for later sessions.
+      await client.query(`alter role scrutin_${role} reset all`);
       await client.query(`alter role scrutin_${role} login password '${scramVerifier(passwordOf(serverUrl, role))}'`);
     }
     await client.query("commit");

@@ -207,7 +207,10 @@ async function configure(data: string, identity: Identity, tls: ServerFiles | un
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
     password_encryption: "scram-sha-256",
+    // Of all services together less than there are (infra/migrations/0006_limits.sql); what does not log in soon is let go.
     max_connections: "200",
+    authentication_timeout: "5s",
+    temp_file_limit: "256MB",
     shared_buffers: "128MB",
     fsync: "on",
     synchronous_commit: "on",

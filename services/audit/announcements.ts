@@ -3,12 +3,12 @@ import { splitNote } from "../../shared/ledger/checkpoint.ts";
 import { leafHash } from "../../shared/ledger/merkle.ts";
 import { encodeProof, type Proof, readProof, verifyProof } from "../../shared/ledger/proof.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
-import { ahead } from "./ahead.ts";
-import type { Reach } from "./checkpoint.ts";
-import type { TrustedDefinition } from "./definition.ts";
-import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
-import { type Listed, RELEASES, releaseAddress } from "./releases.ts";
+import { ahead } from "../../shared/platform/publisher/ahead.ts";
+import type { Reach } from "../../shared/platform/publisher/checkpoint.ts";
+import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
+import { type Listed, RELEASES, releaseAddress } from "../../shared/platform/publisher/releases.ts";
 import { statementAddress } from "./statements.ts";
 import type { VerifiedLog } from "./tree.ts";
 

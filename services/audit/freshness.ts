@@ -1,4 +1,4 @@
-import type { WitnessedHead } from "./checkpoint.ts";
+import type { WitnessedHead } from "../../shared/platform/publisher/checkpoint.ts";
 
 /** How old the view is that an audit was given: a log that is shown as it stood an hour ago holds in every other way. */
 export interface Freshness {

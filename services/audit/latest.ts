@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TrustedDefinition } from "./definition.ts";
-import { Discrepancy } from "./discrepancy.ts";
-import type { Answer, Client } from "./http.ts";
+import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Answer, Client } from "../../shared/platform/publisher/client.ts";
 import {
   csvAddresses,
   type Listed,
@@ -14,7 +14,7 @@ import {
   takeList,
   whyUnsigned,
   wrongCsv,
-} from "./releases.ts";
+} from "../../shared/platform/publisher/releases.ts";
 
 /** What most readers ask for: the release that is served as the latest one, in both forms, with its signatures. */
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { sampleDefinition } from "../../shared/definition/sample.ts";
 import { verifierKey } from "../../shared/ledger/checkpoint.ts";
 import { witnessVerifierKey } from "../../shared/ledger/cosignature.ts";
-import { UsageError } from "./discrepancy.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
 import { readOptions } from "./options.ts";
 import { defaultStateFile } from "./visit.ts";
 

@@ -2,8 +2,8 @@ import { parseArgs } from "node:util";
 import { parseVerifierKey, type Witness } from "../../shared/ledger/cosignature.ts";
 import { importVerifyKey } from "../../shared/statement/ed25519.ts";
 import { decodeBase64url } from "../../shared/statement/jws.ts";
-import type { DefinitionKey } from "./definition.ts";
-import { UsageError } from "./discrepancy.ts";
+import type { DefinitionKey } from "../../shared/platform/publisher/definition.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
 
 export const HELP = `Verifies a published election from public artefacts alone: the definition, the log and its witnesses, every statement and signature,
 every verdict by the rules, every release counted again by two codes. Needs no account and nothing but the address.

@@ -1,8 +1,8 @@
 import { authorityOf } from "../../shared/ledger/authority.ts";
 import { verifierKey } from "../../shared/ledger/checkpoint.ts";
-import type { WitnessedHead } from "./checkpoint.ts";
-import type { TrustedDefinition } from "./definition.ts";
-import { DISCREPANCIES, type Discrepancy, type DiscrepancyCode } from "./discrepancy.ts";
+import type { WitnessedHead } from "../../shared/platform/publisher/checkpoint.ts";
+import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
+import { DISCREPANCIES, type Discrepancy, type DiscrepancyCode } from "../../shared/platform/publisher/discrepancy.ts";
 import type { Figures } from "./figures.ts";
 import { type Freshness, freshnessOf, staleWarning } from "./freshness.ts";
 import type { Sample } from "./sample.ts";
@@ -194,7 +194,13 @@ function notChecked({ walked, figures, released, trusted, head }: Learned): stri
   const later = laterEntries(head, released);
   if (later > 0 && released !== 0)
     said.push(
-      `The ledger's verdict on ${many(later, "entry", "entries")} after the last release: it opens with the next one.`,
+      `The ledger's verdict on ${many(later, "entry", "entries")} after the last release: it opens with the next one. What /log/judgements may say of them already is not read.`,
+    );
+  const silent =
+    trusted?.witnesses.filter(({ name }) => !head?.cosigned.some((cosigned) => cosigned.name === name)) ?? [];
+  if (head !== undefined && silent.length > 0)
+    said.push(
+      `That ${silent.map(({ name }) => name).join(", ")} saw this checkpoint: a cosignature is missing or does not hold. The definition asks for ${trusted?.quorum}, and they are there.`,
     );
   const rebuilt =
     trusted?.definition.states.filter(({ votesFrom }) => votesFrom === "rebuilt").map(({ id }) => id) ?? [];

@@ -1,6 +1,6 @@
 import { Evidence } from "../../shared/ledger/evidence.ts";
 import { type Proof, readProof } from "../../shared/ledger/proof.ts";
-import { UsageError } from "./discrepancy.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
 
 /**
  * What an auditor's own files are, before anything in them is verified. A file that is something else was named by mistake: that says nothing

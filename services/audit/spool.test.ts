@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { UsageError } from "./discrepancy.ts";
-import { makeFolder } from "./folder.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
+import { makeFolder } from "../../shared/platform/publisher/folder.ts";
 import { openSpool } from "./spool.ts";
 
 let folder: string;

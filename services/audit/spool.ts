@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { UsageError } from "./discrepancy.ts";
-import { makeFolder, refuseAsUsage } from "./folder.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
+import { makeFolder, refuseAsUsage } from "../../shared/platform/publisher/folder.ts";
 
 /**
  * What a run has fetched, on disk: one file per bundle of entries, one per 256 opened statements. An interrupted run leaves it to the

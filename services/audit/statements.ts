@@ -6,11 +6,11 @@ import { TILE_WIDTH } from "../../shared/ledger/tiles.ts";
 import { type Authenticity, authenticate, type Signers } from "../../shared/statement/authentic.ts";
 import { type Envelope, MAX_STATEMENT_BYTES, openEnvelope } from "../../shared/statement/jws.ts";
 import { MAX_TALLIES, OPEN_TYPES } from "../../shared/statement/types.ts";
-import { ahead } from "./ahead.ts";
-import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
+import { ahead } from "../../shared/platform/publisher/ahead.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
 import type { RecordReader, Spool } from "./spool.ts";
-import { bundlesOf, claimedIndex } from "./tiles.ts";
+import { bundlesOf, claimedIndex } from "../../shared/platform/publisher/tiles.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**

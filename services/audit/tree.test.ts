@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leafHash, rootOf } from "../../shared/ledger/merkle.ts";
 import { createTileTree, encodeBundle, entriesPath, TILE_WIDTH, tilePath, tilesOf } from "../../shared/ledger/tiles.ts";
-import type { Client } from "./http.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
 import { openSpool } from "./spool.ts";
 import { type Head, verifyTree } from "./tree.ts";
 

@@ -10,11 +10,11 @@ import {
   tilesOf,
   widthAt,
 } from "../../shared/ledger/tiles.ts";
-import { ahead } from "./ahead.ts";
-import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
+import { ahead } from "../../shared/platform/publisher/ahead.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
 import type { Spool } from "./spool.ts";
-import { bundleAddress, bundlesOf, claimedIndex, fetchBundle, fetchTile, tileAddress } from "./tiles.ts";
+import { bundleAddress, bundlesOf, claimedIndex, fetchBundle, fetchTile, tileAddress } from "../../shared/platform/publisher/tiles.ts";
 
 /** A head of the log: how many entries, and the hash of all of them. */
 export interface Head {

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { UsageError } from "./discrepancy.ts";
-import { makeFolder } from "./folder.ts";
+import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
+import { makeFolder } from "../../shared/platform/publisher/folder.ts";
 
 /**
  * What an auditor keeps from one visit to the next: enough to see that the log has only grown since, and that no release has changed.

@@ -7,9 +7,6 @@ export interface Db {
   query: PoolClient["query"];
 }
 
-/** One ledger writes; the number is any, but the same for all of them. */
-const WRITER_LOCK = 7_214_020_261;
-
 /** Postgres' refusals that have a meaning here (infra/migrations/0001_ledger.sql). */
 export const SQLSTATE = { gateClosed: "SC002", headMoved: "SC003" } as const;
 
@@ -20,7 +17,7 @@ export function sqlState(error: unknown): string | undefined {
 
 /** True if this session is now the one that writes; it stays so until the session ends. */
 export async function tryWriterLock(db: Db): Promise<boolean> {
-  const { rows } = await db.query<{ got: boolean }>("select pg_try_advisory_lock($1) as got", [WRITER_LOCK]);
+  const { rows } = await db.query<{ got: boolean }>("select ledger.become_writer() as got");
   return rows[0]?.got === true;
 }
 

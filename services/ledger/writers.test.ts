@@ -28,7 +28,7 @@ describe("two writers", () => {
       const tries = new Set<string>();
       await eventually(async () => {
         const seen = await harness.query<{ at: string }>(
-          "select query_start::text as at from pg_stat_activity where query like '%pg_try_advisory_lock%' and state = 'idle'",
+          "select query_start::text as at from pg_stat_activity where query like '%become_writer%' and state = 'idle'",
         );
         for (const { at } of seen) tries.add(at);
         return tries.size >= 3;

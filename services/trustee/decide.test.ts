@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newSampleKey, sampleCommon, sampleDefinition, signSample } from "../../shared/definition/sample.ts";
 import { authenticate, refusalOf, signersOf, tooFewSigned } from "../../shared/statement/authentic.ts";
@@ -36,13 +36,17 @@ const EVERY: [string, string[], string][] = [
   [
     "origin",
     ["origin", "a.example/2", "--new-key", `ledger-2=${OTHER_KEY}`, "--size", "9", "--root", "AA==", ...REASON],
-    "goes on as a.example/2 under the ledger's new key ledger-2, behind 9 entries with the root AA==.",
+    'goes on as a.example/2 under the ledger\'s new key ledger-2, behind 9 entries.\n  Their root: "AA=="\n',
   ],
-  ["draw", ["draw", "AT", "--within", "seats", "--order", "AT02,AT01", ...REASON], "in this order: AT02, AT01."],
+  [
+    "draw",
+    ["draw", "AT", "--within", "seats", "--order", "AT02,AT01", ...REASON],
+    'in this order:\n  1. "AT02"\n  2. "AT01"\n',
+  ],
   [
     "key revoke",
     ["key", "revoke", "AT-1", "--since", "2024-06-09T19:00:00Z", ...REASON],
-    "received after 2024-06-09T19:00:00.000Z counts for nothing",
+    "received after 2024-06-09T19:00:00.000Z, figures, seats and declarations count for nothing",
   ],
 ];
 
@@ -57,9 +61,11 @@ describe("a decision of two trustees", () => {
     const out = fresh();
     const cosigned = await desk.as("trustee-2", "cosign", file, "--out", out, "--yes");
     expect(cosigned).toMatchObject({ exit: 0 });
-    expect(cosigned.text).toContain(
-      name === "origin" ? "Complete  it is given to the ledger" : "Complete  it can be submitted",
-    );
+    const next = {
+      origin: "it is given to the ledger at its start, as SCRUTIN_ORIGIN_DECISION",
+      recover: "it is given to the ledger at its start, as SCRUTIN_RECOVERY_DECISION;",
+    }[name];
+    expect(cosigned.text).toContain(`Complete  ${next ?? "it can be submitted"}`);
     const opened = openEnvelope(await readFile(out));
     if (opened.kind === "refused") throw new Error(opened.code);
     const read = await authenticate(opened.envelope, signersOf(sample.definition));
@@ -183,7 +189,23 @@ describe("somebody else's words", () => {
   it("cannot move the cursor, nor read otherwise than they are", async () => {
     const file = await begun("trustee-1", "override", "AT", "--reason", "fine\u001b[2K\r\nSigned \u202eyes");
     const { text } = await desk.as("trustee-2", "show", file);
-    expect(text).toContain("Reason    fine\\u{1b}[2K\\u{d}\\u{a}Signed \\u{202e}yes");
+    expect(text).toContain('Reason    "fine\\u{1b}[2K\\u{d}\\u{a}Signed \\u{202e}yes"\n');
+  });
+
+  it("cannot fill up a line so that the next one looks like one of ours", async () => {
+    const key = newSampleKey(sample, "LU-7");
+    const what = ["key", "enrol", "LU-7", "--public-key", key.jwk.x, "--state", "LU"];
+    for (const fill of [" ", "\u3164", "\u2800", "-", "x "]) {
+      const official = `Eva${fill.repeat(80).slice(0, 100)}  Its public half: ${OTHER_KEY}.`;
+      const { text } = await desk.as("trustee-2", "show", await begun("trustee-1", ...what, "--official", official));
+      const rows = text.split("\n").flatMap((line) => line.match(/.{1,80}/gu) ?? []);
+      expect(rows.filter((row) => /^ {0,7}Its public half/.test(row))).toEqual([
+        expect.stringContaining(`  Its public half: ${key.jwk.x}.`),
+      ]);
+      expect(
+        rows.filter((row) => row.includes(OTHER_KEY.slice(0, 8))).every((row) => row.startsWith("        | ")),
+      ).toBe(true);
+    }
   });
 });
 
@@ -212,6 +234,20 @@ describe("a sequence number", () => {
     expect(await numberOf(alone.path("leap.json"))).toBe(40);
     const claims = await readdir(`${alone.keyFile("trustee-2")}.sequence`);
     expect(claims).toHaveLength(11);
+    await alone.close();
+  });
+
+  it("is the key's own, by whatever link its file is named", async () => {
+    const alone = await layDesk(sample);
+    await mkdir(alone.path("elsewhere"));
+    await symlink(alone.keyFile("trustee-2"), alone.path("elsewhere/link.json"));
+    await symlink(alone.path("elsewhere/link.json"), alone.keyFile("linked"));
+    for (const [n, kid] of ["trustee-2", "linked", "elsewhere/link", "trustee-2"].entries()) {
+      const out = alone.path(`linked-${n}.json`);
+      expect(await alone.as(kid, "resume", "EU", ...REASON, "--out", out)).toMatchObject({ exit: 0 });
+      expect(await numberOf(out)).toBe(n + 1);
+    }
+    expect(await readdir(`${alone.keyFile("trustee-2")}.sequence`)).toHaveLength(4);
     await alone.close();
   });
 

@@ -13,6 +13,7 @@ import type { Statement } from "../../shared/statement/types.ts";
 import { bytesOf, type Election } from "./definition.ts";
 import { type OwnKey, trusteeOf } from "./key.ts";
 import { doorWouldRefuse, Refusal } from "./refusal.ts";
+import { printable } from "./terminal.ts";
 
 /** What trustees sign: decisions, and what they say of offices' keys. */
 export type Decision = Extract<Statement, { type: "decision" | "key" }>;
@@ -36,7 +37,10 @@ export async function openDecision(bytes: Uint8Array, { definition, hash }: Elec
   const opened = openEnvelope(bytes);
   if (opened.kind === "refused") throw doorWouldRefuse(opened.code);
   const authenticity = await authenticate(opened.envelope, signersOf(definition));
-  if (authenticity.kind === "refused") throw doorWouldRefuse(authenticity.code, authenticity.detail);
+  if (authenticity.kind === "refused") {
+    const { code, detail } = authenticity; // it names what it found in the file
+    throw doorWouldRefuse(code, detail === undefined ? undefined : printable(detail));
+  }
   const { statement } = authenticity;
   if (statement.definition !== hash)
     throw new Refusal(

@@ -2,7 +2,7 @@ import type { Definition, Key } from "../../shared/definition/schema.ts";
 import type { Decision, DecisionFile } from "./decision-file.ts";
 import { missingFrom } from "./decision-file.ts";
 import type { Election } from "./definition.ts";
-import { printable, type Style } from "./terminal.ts";
+import { printable, quoted, type Style } from "./terminal.ts";
 
 /** A decision in plain words, for the person who is asked to sign it: never more, never less than what the signed bytes say. */
 
@@ -13,7 +13,7 @@ export function explain(
   style: Style,
 ): string {
   const mode = definition.mode === "live" ? "LIVE ELECTION" : "EXERCISE";
-  const reason = "reason" in decision ? [`Reason    ${printable(decision.reason)}`] : [];
+  const reason = "reason" in decision ? [`Reason    ${quoted(decision.reason)}`] : [];
   const missing = missingFrom(decision, signers);
   return [
     `${style.strong(mode)}  ${printable(definition.title)}`,
@@ -31,15 +31,19 @@ export function explain(
   ].join("\n");
 }
 
-const nextStep = (decision: Decision) =>
-  decision.type === "decision" && decision.decision === "origin"
-    ? "it is given to the ledger at its start, as SCRUTIN_ORIGIN_DECISION"
-    : "it can be submitted";
+/** What is done with it once nobody is missing. */
+function nextStep(decision: Decision): string {
+  const what = decision.type === "decision" ? decision.decision : decision.change;
+  if (what === "origin") return "it is given to the ledger at its start, as SCRUTIN_ORIGIN_DECISION";
+  if (what === "recover")
+    return "it is given to the ledger at its start, as SCRUTIN_RECOVERY_DECISION; a ledger that still runs takes it by submit";
+  return "it can be submitted";
+}
 
 /** A signer in words. */
 function nameOf(key: Key): string {
   if (key.role === "trustee") return `${printable(key.person)} (${key.id})`;
-  return key.role === "office" ? `the new key ${key.id} of ${printable(key.official)}` : key.id;
+  return key.role === "office" ? `the new key ${key.id}` : key.id;
 }
 
 /** What is decided, in a line. */
@@ -79,11 +83,14 @@ function keyMeaning(decision: Extract<Decision, { type: "key" }>, definition: De
   if (decision.change === "revoke")
     return [
       `The key ${decision.revokes}${ownerOf(decision.revokes)} signs no more, for good.`,
-      `What it signed and the log received after ${decision.since} counts for nothing until it is signed anew.`,
+      `Of what it signed and the log received after ${decision.since}, figures, seats and declarations count for nothing until they are signed anew.`,
+      "A closure, an extension or a void that it signed stands. Was one of them not the office's: hold EU. A closure is taken back by an",
+      "extension that the office signs with another key; an extension is voided by two trustees.",
     ];
   const { id, publicKey, state, official, backup } = decision.key;
   return [
-    `${printable(official)} signs for ${stateName(definition, state)} with a new ${backup ? "back-up key" : "key"}, ${id}.`,
+    `A new ${backup ? "back-up key" : "key"}, ${id}, signs for ${stateName(definition, state)}.`,
+    `Its holder: ${quoted(official)}`,
     `Its public half: ${publicKey}. Compare it with what that office told you by another way.`,
   ];
 }
@@ -124,12 +131,14 @@ function decisionMeaning(decision: Extract<Decision, { type: "decision" }>, defi
       ];
     case "origin":
       return [
-        `The log goes on as ${decision.origin} under the ledger's new key ${decision.key.id}, behind ${decision.size} entries with the root ${printable(decision.root)}.`,
+        `The log goes on as ${decision.origin} under the ledger's new key ${decision.key.id}, behind ${decision.size} entries.`,
+        `Their root: ${quoted(decision.root)}`,
         `The new key's public half: ${decision.key.publicKey}. The file is given to the ledger at its start.`,
       ];
     case "draw":
       return [
-        `A tie in ${printable(decision.constituency)} (within ${printable(decision.within)}) was drawn by lot, in this order: ${decision.order.map(printable).join(", ")}.`,
+        `A tie in ${quoted(decision.constituency)} (within ${quoted(decision.within)}) was drawn by lot, in this order:`,
+        ...decision.order.map((contender, n) => `${n + 1}. ${quoted(contender)}`),
       ];
   }
 }

@@ -12,7 +12,8 @@ Two trustees: the first one's command makes a file, the second one cosigns it, e
   suspend <trustee's key id>           this trustee signs no more (signed by two others)
   draw <constituency> --within W --order A,B,C
                                        a tie as the release reports it, in the order that the lot gave
-  key revoke <key id> --since INSTANT  an office's key; what it signed and the log received after the instant (UTC) counts for nothing
+  key revoke <key id> --since INSTANT  an office's key; figures, seats and declarations that it signed and the log received after the
+                                       instant (UTC) count for nothing. Closures, extensions and voids that it signed stand
   key enrol <key id> --public-key K --state S --official NAME [--backup]
                                        a new key of an office; after two trustees the new key cosigns too
   recover                              the vault goes on with the recovery key; given to the ledger at its start if it is down already

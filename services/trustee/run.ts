@@ -8,7 +8,7 @@ import type { Command, DoorOptions } from "./options.ts";
 import { checkShareFiles, joinShareFiles, newRecoveryKey, splitRecoveryFile } from "./recovery.ts";
 import { EXIT, meaningOf } from "./refusal.ts";
 import { send } from "./send.ts";
-import { confirm, printable, type Style } from "./terminal.ts";
+import { confirm, quoted, type Style } from "./terminal.ts";
 import { SECRET_MODE, writeNew } from "./write.ts";
 
 /** What a command is given of the world. */
@@ -82,7 +82,7 @@ async function submit(file: DecisionFile, election: Election, door: DoorOptions,
   say(`Sending it to ${door.url.origin}, for ${Math.ceil(patienceMs / 1000)} s at most`);
   const sent = await send(file, election, door, patienceMs);
   if (sent.kind === "refused") {
-    say(`${style.bad("REFUSED")} at the door. ${printable(sent.code)}: ${printable(sent.detail)}`);
+    say(`${style.bad("REFUSED")} at the door. ${quoted(sent.code)}: ${quoted(sent.detail)}`);
     return EXIT.refused;
   }
   const { verdict, entry, findings } = sent.receipt;

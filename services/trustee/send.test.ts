@@ -103,7 +103,7 @@ describe("an answer", () => {
     answer = () => ({ status: 403, body: JSON.stringify({ code: "key.ended", detail: "gone\u001b[2J" }) });
     const { exit, text } = await hold();
     expect(exit).toBe(1);
-    expect(text).toContain("REFUSED at the door. key.ended: gone\\u{1b}[2J");
+    expect(text).toContain('REFUSED at the door. "key.ended": "gone\\u{1b}[2J"');
   });
 
   it("that does not come, or is none, leaves the file to be sent again", async () => {

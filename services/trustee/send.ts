@@ -8,6 +8,7 @@ import { type DecisionFile, missingFrom } from "./decision-file.ts";
 import type { Election } from "./definition.ts";
 import type { DoorOptions } from "./options.ts";
 import { Refusal } from "./refusal.ts";
+import { printable } from "./terminal.ts";
 
 /** What came of a decision: the ledger's signed verdict, or a refusal at the door. */
 export type Sent =
@@ -32,7 +33,7 @@ export async function send(
     .submit(file.bytes)
     .catch((error: Error) => {
       if (error instanceof WrongDoor) throw new Refusal("door.wrong", `${error.message}.`);
-      throw new Refusal("door.silent", `There is no answer: ${error.message}.`);
+      throw new Refusal("door.silent", `There is no answer: ${printable(error.message)}.`);
     })
     .finally(() => submitter.close());
   if (outcome.kind === "refused") return outcome;

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Refusal } from "./refusal.ts";
 import { SECRET_MODE, syncFolder, writeNew } from "./write.ts";
@@ -6,7 +6,7 @@ import { SECRET_MODE, syncFolder, writeNew } from "./write.ts";
 /**
  * Sequence numbers of a key. Two statements under one number are equivocation: the log takes the first and keeps the second as evidence. So
  * a number is claimed before anything is signed under it: a file of its own in `<key file>.sequence/`, `<definition hash>.<number>`, made
- * exclusively and forced to the disk. After a crash its number is skipped, and two commands at once can never claim the same one.
+ * exclusively and forced to the disk, beside the file itself whatever links lead to it. After a crash its number is skipped, and two commands at once can never claim the same one.
  */
 
 export interface Claim {
@@ -26,9 +26,9 @@ export const MAX_SEQUENCE = 2 ** 40;
 
 export const claimsFolder = (keyFile: string) => `${keyFile}.sequence`;
 
-/** Claims a sequence number, for good. Rejects with a Refusal when the asked one is taken, or nothing can be written. */
+/** Claims a sequence number, for good. Rejects with a Refusal when the asked one is taken, nothing can be written, or there is no such key. */
 export async function claimSequence({ keyFile, definition, asked, what }: Claim): Promise<number> {
-  const folder = claimsFolder(keyFile);
+  const folder = claimsFolder(await realpath(keyFile).catch(unreadable));
   await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST")
       throw new Refusal("file.unwritable", `${folder} cannot be made (${error.code ?? error.message}).`);
@@ -47,6 +47,10 @@ export async function claimSequence({ keyFile, definition, asked, what }: Claim)
     if (asked !== undefined) break;
   }
   throw new Refusal("sequence.taken", `The sequence number ${asked ?? ""} is claimed already.`.replace("  ", " "));
+}
+
+function unreadable({ code, message, path }: NodeJS.ErrnoException): never {
+  throw new Refusal("file.unreadable", `${path ?? "The key's file"} cannot be read (${code ?? message}).`);
 }
 
 async function highestClaim(folder: string, definition: string): Promise<number> {

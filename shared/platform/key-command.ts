@@ -8,18 +8,20 @@ const KEY_COMMAND_MS = 30_000;
 const MAX_KEY_BYTES = 64 * 1024;
 
 /**
- * The way to a key service: runs a program once, without a shell and without arguments, and answers what it printed. Only its owner may be
- * able to change it, for whoever can chooses the key. What it says on stderr is not passed on: it could quote a secret. If it fails,
+ * The way to a key service: runs a program once, without a shell and without arguments, and answers what it printed. Only we and root may
+ * be able to change it: whoever else can chooses the key. What it says on stderr is not passed on: it could quote a secret. If it fails,
  * a sentence is printed and the process exits with EX_CONFIG.
  */
 export async function runKeyCommand(path: string, limit_ms = KEY_COMMAND_MS): Promise<string> {
   const refuse: (what: string) => never = (what) => refuseConfig([`SCRUTIN_VAULT_KEY_COMMAND: ${path} ${what}`]);
-  const { mode, isFile } = await stat(path).then(
-    (found) => ({ mode: found.mode, isFile: found.isFile() }),
+  const { mode, uid, isFile } = await stat(path).then(
+    (found) => ({ mode: found.mode, uid: found.uid, isFile: found.isFile() }),
     (error: NodeJS.ErrnoException) => refuse(`cannot be run (${error.code ?? error.message}). Correct the path.`),
   );
   if (!isFile) refuse("is no file. Name the program itself.");
   if ((mode & 0o022) !== 0) refuse(`can be changed by others than its owner. Run: chmod go-w ${path}, and look at it.`);
+  if (uid !== 0 && uid !== process.getuid?.())
+    refuse("belongs to somebody else, who can change it. Look at it, and make it this service's own or root's.");
   const answered = await run(path, limit_ms);
   if ("wrong" in answered) refuse(answered.wrong);
   return answered.text;

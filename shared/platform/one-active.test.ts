@@ -47,7 +47,7 @@ describe("on a real database", () => {
     const [first, second] = [poolAs("tabulate"), poolAs("tabulate")];
     const { log } = createHeardLog();
     const stop = new AbortController();
-    const options = { log, signal: stop.signal, service: "tabulate", lost: () => undefined };
+    const options = { log, signal: stop.signal, service: "tabulate" as const, lost: () => undefined };
     const release = await becomeActive({ ...options, pool: first });
     const waiting = becomeActive({ ...options, pool: second });
     stop.abort();

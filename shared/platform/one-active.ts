@@ -12,7 +12,7 @@ const LOOK_MS = 250;
  */
 export async function becomeActive(opts: {
   pool: Pool;
-  service: string;
+  service: "tabulate" | "recount";
   log: Logger;
   signal: AbortSignal;
   lost: (error: Error) => void;
@@ -33,10 +33,7 @@ export async function becomeActive(opts: {
   };
   try {
     for (let attempt = 1; ; attempt++) {
-      const { rows } = await client.query<{ taken: boolean }>(
-        "select pg_try_advisory_lock(hashtext('scrutin active'), hashtext($1)) as taken",
-        [service],
-      );
+      const { rows } = await client.query<{ taken: boolean }>(`select ${service}.become_active() as taken`);
       if (rows[0]?.taken === true) return release;
       if (attempt === 1) log.info("another process is active; standing by");
       await sleep(LOOK_MS, undefined, { signal });

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -104,5 +104,13 @@ describe("the program that prints the key", () => {
       expect(err).toContain(`SCRUTIN_VAULT_KEY_COMMAND: ${path} ${sentence}`);
       expect(err).not.toContain("s3cret");
     }
+  });
+
+  it.runIf(process.getuid?.() === 0)("is ours or root's: whoever owns it can change it", async () => {
+    const path = await program("of-nobody", "echo s3cret");
+    await chown(path, 65_534, 65_534);
+    const { code, out, err } = await command(path);
+    expect([code, out]).toEqual([EX_CONFIG, ""]);
+    expect(err).toContain(`SCRUTIN_VAULT_KEY_COMMAND: ${path} belongs to somebody else, who can change it.`);
   });
 });

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { attemptMs, createClient } from "./http.ts";
+import { attemptMs, createClient } from "./client.ts";
 
 /** Publishers that never end an answer: each byte comes in time, and the last one never does. */
 

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { Release } from "../../shared/formats/release.ts";
-import { releaseCsv } from "../../shared/formats/release-csv.ts";
-import { releaseSignatureHolds } from "../../shared/platform/release-seal.ts";
-import { keysOfRole } from "../../shared/platform/vault-keys.ts";
+import type { Release } from "../../formats/release.ts";
+import { releaseCsv } from "../../formats/release-csv.ts";
+import { releaseSignatureHolds } from "../release-seal.ts";
+import { keysOfRole } from "../vault-keys.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
+import type { Client } from "./client.ts";
 
 /** The releases as they are served: the list, each document with its CSV, and both signatures over the document's bytes. */
 

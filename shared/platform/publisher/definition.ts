@@ -1,9 +1,9 @@
-import type { Definition } from "../../shared/definition/schema.ts";
-import { type Anchor, readDefinition } from "../../shared/definition/validate.ts";
-import { firstAuthority, type LogAuthority } from "../../shared/ledger/authority.ts";
-import { type Witness, witnessesOf } from "../../shared/ledger/cosignature.ts";
+import type { Definition } from "../../definition/schema.ts";
+import { type Anchor, readDefinition } from "../../definition/validate.ts";
+import { firstAuthority, type LogAuthority } from "../../ledger/authority.ts";
+import { type Witness, witnessesOf } from "../../ledger/cosignature.ts";
 import { Discrepancy, Unreachable } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
+import type { Client } from "./client.ts";
 
 /** A key of the election authority that the auditor trusts: raw, base64url; with its id if that was given too. */
 export interface DefinitionKey {

@@ -1,24 +1,24 @@
 import { createHash } from "node:crypto";
-import type { Definition } from "../../shared/definition/schema.ts";
+import type { Definition } from "../../definition/schema.ts";
 import {
   authorityBy,
   fitsHead,
   isSameAuthority,
   type LogAuthority,
   readOriginDecision,
-} from "../../shared/ledger/authority.ts";
-import { parseCheckpoint, splitNote } from "../../shared/ledger/checkpoint.ts";
-import type { DefinitionEntry, Entry } from "../../shared/ledger/entry.ts";
-import { createKeyBook } from "../../shared/ledger/keys.ts";
-import { readEntry } from "../../shared/ledger/read-entry.ts";
-import { TILE_WIDTH, widthAt } from "../../shared/ledger/tiles.ts";
-import { signersOf } from "../../shared/statement/authentic.ts";
-import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
+} from "../../ledger/authority.ts";
+import { parseCheckpoint, splitNote } from "../../ledger/checkpoint.ts";
+import type { DefinitionEntry, Entry } from "../../ledger/entry.ts";
+import { createKeyBook } from "../../ledger/keys.ts";
+import { readEntry } from "../../ledger/read-entry.ts";
+import { TILE_WIDTH, widthAt } from "../../ledger/tiles.ts";
+import { signersOf } from "../../statement/authentic.ts";
+import { MAX_STATEMENT_BYTES } from "../../statement/jws.ts";
 import { ahead } from "./ahead.ts";
 import { CHECKPOINT, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
-import { statementAddress } from "./statements.ts";
+import type { Client } from "./client.ts";
+import { statementAddress } from "../../../services/audit/statements.ts";
 import { bundleAddress, bundlesOf, fetchBundle } from "./tiles.ts";
 
 const BUNDLES_AHEAD = 8;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { authorityOf, type LogAuthority, presentAuthority } from "../../shared/ledger/authority.ts";
-import { parseCheckpoint, readCheckpoint, splitNote } from "../../shared/ledger/checkpoint.ts";
-import { verifyCosignatures, type Witness } from "../../shared/ledger/cosignature.ts";
+import { authorityOf, type LogAuthority, presentAuthority } from "../../ledger/authority.ts";
+import { parseCheckpoint, readCheckpoint, splitNote } from "../../ledger/checkpoint.ts";
+import { verifyCosignatures, type Witness } from "../../ledger/cosignature.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
-import type { Head } from "./tree.ts";
+import type { Client } from "./client.ts";
+import type { Head } from "../../../services/audit/tree.ts";
 
 /** A head that the log's key has signed. */
 export interface SignedHead extends Head {

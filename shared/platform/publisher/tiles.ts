@@ -1,4 +1,4 @@
-import { HASH_BYTES } from "../../shared/ledger/merkle.ts";
+import { HASH_BYTES } from "../../ledger/merkle.ts";
 import {
   decodeBundle,
   entriesPath,
@@ -6,9 +6,9 @@ import {
   TILE_WIDTH,
   type Tile,
   tilePath,
-} from "../../shared/ledger/tiles.ts";
+} from "../../ledger/tiles.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./http.ts";
+import type { Client } from "./client.ts";
 
 /** The log's files as they are served. Whether they are the signed log's is for whoever builds the tree. */
 
