@@ -31,7 +31,9 @@ export function pinOf(publicKey: KeyObject): string {
 export function doorProblem(url: URL, pins: readonly string[] | undefined): string | undefined {
   if (url.protocol === "https:")
     return pins === undefined ? "the definition names no pin, and without one https:// proves nothing" : undefined;
-  if (url.protocol === "http:" && isLoopback(url.hostname)) return undefined;
+  if (url.protocol === "http:" && isLoopback(url.hostname))
+    // Whoever takes a free port of this machine could stand there.
+    return pins && "the definition names the door's key, and http:// asks nobody for it; give https://";
   return `${url.protocol}// to another machine tells everyone on the way what is sent; give https://`;
 }
 
