@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { NatsConnection } from "nats";
 import { type Sample, sampleCommon, sampleTally, signSample } from "../shared/definition/sample.ts";
 import { type Receipt, readReceipt } from "../shared/ledger/receipt.ts";
-import { open } from "../shared/platform/seal.ts";
+import { type DataKey, open } from "../shared/platform/seal.ts";
 import type { Harness } from "./harness.ts";
 import { collectReceipts, dataKeyFor, eventually, ledgerKeyOf, sealedFor } from "./ledger.ts";
 
@@ -18,8 +18,9 @@ export interface Wire {
   receiptOf(sha256: string): string | undefined;
 }
 
-export async function openWire(sample: Sample, bus: NatsConnection): Promise<Wire> {
-  const key = await dataKeyFor(sample);
+/** `made` instead of a data key that is wrapped as a door does it. */
+export async function openWire(sample: Sample, bus: NatsConnection, made?: DataKey): Promise<Wire> {
+  const key = made ?? (await dataKeyFor(sample));
   const reply = `receipt.${randomBytes(8).toString("hex")}`;
   const receipts = collectReceipts(bus, reply, key);
   const receiptOf = (sha256: string) => receipts.get(sha256)?.[0];

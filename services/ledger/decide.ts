@@ -1,3 +1,4 @@
+import { timingSafeEqual } from "node:crypto";
 import type { Register } from "../../shared/definition/register.ts";
 import { type HeadBefore, isOriginDecision } from "../../shared/ledger/authority.ts";
 import { canonical, commitJudgement, type Entry, type Judgement, type Verdict } from "../../shared/ledger/entry.ts";
@@ -10,7 +11,7 @@ import { seal } from "../../shared/platform/seal.ts";
 import { isNewcomer, speaksFor } from "../../shared/statement/authentic.ts";
 import { leastJudgementBytes } from "../../shared/statement/least-bytes.ts";
 import { OPEN_TYPES, type Statement } from "../../shared/statement/types.ts";
-import type { Authentic } from "./delivery.ts";
+import type { Authentic, StatementKey } from "./delivery.ts";
 import type { EntryRow, GateFact, OriginRow, UsedSequence } from "./store.ts";
 
 /** What the writer knows of the log; thrown away whenever it is not certain that the database says the same. */
@@ -21,8 +22,8 @@ export interface OpenLog {
   /** When the last entry was received, ms. */
   lastReceived: number;
   gaps: Gaps;
-  /** Wrapped data keys in the log by id (hex): an id never stands for two keys. */
-  dataKeys: Map<string, Buffer>;
+  /** Data keys of the log, in clear, by id (hex): an id never stands for two keys. Empty for a key that no entry is sealed with. */
+  dataKeys: Map<string, Uint8Array>;
 }
 
 /** A new entry, decided and not yet written. */
@@ -122,12 +123,15 @@ export function takesSequence(statement: Statement, register: Register): boolean
   return statement.definition === register.hash;
 }
 
-/** A data key's id belongs to whoever came first with it; another key under it could not be opened from the log. */
+/**
+ * A data key's id belongs to whoever came first with it; another key under it could not be opened from the log. The keys themselves are
+ * compared: of what wraps them, one half is never opened here, and may hold anything.
+ */
 function ownsKeyId(log: OpenLog, drafts: readonly Draft[], { dataKey }: Authentic): boolean {
   const known =
     log.dataKeys.get(dataKey.id.toString("hex")) ??
-    drafts.find((draft) => draft.authentic.dataKey.id.equals(dataKey.id))?.authentic.dataKey.wrapped;
-  return known === undefined || known.equals(dataKey.wrapped);
+    drafts.find((draft) => draft.authentic.dataKey.id.equals(dataKey.id))?.authentic.dataKey.key;
+  return known === undefined || (known.length === dataKey.key.length && timingSafeEqual(known, dataKey.key));
 }
 
 /**
@@ -208,13 +212,12 @@ export function assemble(log: OpenLog, drafts: readonly Draft[]): { frontier: Fr
   return { frontier, entries };
 }
 
-/** Data keys that these drafts bring first. */
-export function newDataKeys(log: OpenLog, drafts: readonly Draft[]): { id: Buffer; wrapped: Buffer }[] {
-  const fresh = new Map<string, { id: Buffer; wrapped: Buffer }>();
-  for (const { authentic } of drafts) {
-    const { id, wrapped } = authentic.dataKey;
-    const name = id.toString("hex");
-    if (!log.dataKeys.has(name)) fresh.set(name, { id, wrapped });
+/** Data keys that these drafts bring first, as they came. */
+export function newDataKeys(log: OpenLog, drafts: readonly Draft[]): StatementKey[] {
+  const fresh = new Map<string, StatementKey>();
+  for (const { dataKey } of drafts.map(({ authentic }) => authentic)) {
+    const name = dataKey.id.toString("hex");
+    if (!log.dataKeys.has(name) && !fresh.has(name)) fresh.set(name, dataKey);
   }
   return [...fresh.values()];
 }

@@ -98,8 +98,9 @@ function lying() {
   return { closesAt, options };
 }
 
-function lift(sample: Sample, sequence = 1) {
-  const clock = new Date(SAMPLE_CLOSE).toISOString();
+/** `at`: what the counts read, ms UTC. */
+function lift(sample: Sample, sequence = 1, at = SAMPLE_CLOSE) {
+  const clock = new Date(at).toISOString();
   const clocks = { process: clock, postgres: clock, nats: clock };
   const statement: Statement = { type: "lift", ...sampleCommon(sample, "EU", sequence), clocks };
   return { statement, kids: ["tabulate-1", "recount-1"] };
@@ -151,7 +152,7 @@ describe("a lift", () => {
     // The ledger's own clocks lie; Postgres' does not, and its polls close tomorrow.
     const { closesAt, options } = lying();
     return inWorld(sampleDefinition({ closesAt }), async ({ sample, judged, query, logged }) => {
-      const receipts = await judged([...overrides(sample), lift(sample), tally(sample, 1)], options);
+      const receipts = await judged([...overrides(sample), lift(sample, 1, closesAt), tally(sample, 1)], options);
       // It was Postgres, not the ledger, that said no.
       expect(logged).toContain("postgres refuses the lift");
       expect(verdicts(receipts)).toEqual([["accepted"], ["accepted"], ["quarantined", "F.501"], ["accepted"]]);
@@ -159,7 +160,7 @@ describe("a lift", () => {
       const [row] = await query("select count(*)::int as entries, max(index)::int as last from ledger.entry");
       expect(row).toEqual({ entries: 5, last: 4 });
       // What was quarantined is so after a restart as well: judged again, the next lift meets the same wall.
-      expect(verdicts(await judged([lift(sample, 2)], options))).toEqual([["quarantined", "F.501"]]);
+      expect(verdicts(await judged([lift(sample, 2, closesAt)], options))).toEqual([["quarantined", "F.501"]]);
     });
   });
 });

@@ -16,9 +16,9 @@ import {
   insertDefinition,
   insertHead,
   insertPolls,
-  readAllDataKeys,
   readCheckpoint,
   readChunk,
+  readDataKeyIds,
   readHead,
   type StoredStatement,
 } from "./store.ts";
@@ -49,7 +49,7 @@ export async function openLog(db: Db, identity: LogIdentity, now: number): Promi
     root: emptyRoot(),
     lastReceived: 0,
     gaps: createGaps(),
-    dataKeys: new Map((await readAllDataKeys(db)).map(({ id, wrapped }) => [id.toString("hex"), wrapped])),
+    dataKeys: new Map((await readDataKeyIds(db)).map((id) => [id.toString("hex"), new Uint8Array()])),
   };
   while (log.frontier.size < head.size) {
     const chunk = await readChunk(db, log.frontier.size, Math.min(CHUNK, head.size - log.frontier.size));
@@ -71,6 +71,8 @@ async function fold(log: OpenLog, stored: StoredStatement, keyring: Keyring): Pr
     log.lastReceived = Date.parse(received);
   } else {
     const { entry, statement, judgement } = await openStored(stored, keyring);
+    const id = stored.data_key.toString("hex");
+    log.dataKeys.set(id, await keyring.unwrap(id, stored.wrapped));
     log.lastReceived = Date.parse(entry.received);
     if (takesSequence(statement, log.state.register))
       sequenceSeen(log.gaps, entry.key, entry.sequence, log.lastReceived);

@@ -3,10 +3,19 @@ import { sampleCommon, sampleTally, signSample } from "../../shared/definition/s
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { openPool } from "../../shared/platform/postgres.ts";
 import { watchForRecovery } from "../../shared/platform/recovery-decision.ts";
+import { type DataKey, rewrapDataKey } from "../../shared/platform/seal.ts";
 import { vaultOf } from "../../shared/platform/vault-fixture.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
-import { cuttingProxy, type LedgerHere, type LedgerOptions, runLedger, writes } from "../../test/ledger.ts";
+import {
+  cuttingProxy,
+  dataKeyFor,
+  eventually,
+  type LedgerHere,
+  type LedgerOptions,
+  runLedger,
+  writes,
+} from "../../test/ledger.ts";
 import { openWire, type Wire } from "../../test/send.ts";
 import { StartRefused } from "./given.ts";
 import { givenRecovery, readGivenRecovery } from "./recovery.ts";
@@ -129,6 +138,63 @@ describe("the recovery key", () => {
     expect(await types()).toEqual(["definition", "tally", "decision", "tally"]);
     await stop();
     await proxy.close();
+  });
+});
+
+/**
+ * Only its recipient can tell whether a half of a wrapped data key opens (RFC 9180). A door, or whoever can write to the bus as one, may put
+ * anything into the other half: what the ledger has given a receipt for is opened by either key all the same.
+ */
+describe("a data key that one half of does not open", () => {
+  const [VAULT_HALF, RECOVERY_HALF] = [0, 80];
+  const flippedIn = ({ wrapped, ...key }: DataKey, half: number): DataKey => {
+    const changed = Buffer.from(wrapped);
+    changed.writeUInt8(changed.readUInt8(half + 79) ^ 1, half + 79);
+    return { ...key, wrapped: changed };
+  };
+  const wireOf = async (key: DataKey) => openWire(harness.sample, await harness.nats("ingest"), key);
+  const dataKeys = () => harness.query<{ wrapped: Buffer }>("select wrapped from ledger.data_key");
+
+  it("loses nothing with the vault's key: the recovery half is the ledger's own", async () => {
+    await write();
+    const key = await dataKeyFor(harness.sample);
+    const [broken, whole] = [await wireOf(flippedIn(key, RECOVERY_HALF)), await wireOf(key)];
+    const first = await broken.send(tally(1));
+    await whole.send(tally(2)); // the same key: its id is its own, however the other half came
+    await broken.send(tally(3));
+    const [kept, ...more] = await dataKeys();
+    expect(more).toEqual([]);
+    expect(kept?.wrapped.subarray(0, RECOVERY_HALF)).toEqual(Buffer.from(key.wrapped.subarray(0, RECOVERY_HALF)));
+    await write(); // and so it is read anew
+    await broken.send(tally(4));
+    await write(await recovering(decision()));
+    expect(await whole.ask(tally(1))).toBe(first);
+    expect(await types()).toEqual(["definition", "tally", "tally", "tally", "tally", "decision"]);
+  });
+
+  it("loses nothing with the recovery key: the vault's half is the ledger's own", async () => {
+    await write(await recovering(decision()));
+    const key = await dataKeyFor(harness.sample);
+    await (await wireOf(flippedIn(key, VAULT_HALF))).send(tally(1));
+    await (await wireOf(key)).send(tally(2));
+    await write();
+    await wire.send(tally(3));
+    expect(await types()).toEqual(["definition", "decision", "tally", "tally", "tally"]);
+  });
+
+  it("takes no other key under its id for it, though the half that is not opened is the same", async () => {
+    const [key, other] = [await dataKeyFor(harness.sample), await dataKeyFor(harness.sample)];
+    const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = harness.sample.definition.vault;
+    const bound = { definition: harness.sample.hash, vaultPublicKey, recoveryPublicKey, opened: "vault" } as const;
+    const wrapped = await rewrapDataKey({ ...key, key: other.key, ...bound });
+    await write(await recovering(decision()));
+    await (await wireOf(key)).send(tally(1));
+    const forged = await wireOf({ id: key.id, key: other.key, wrapped });
+    await forged.publish(tally(2));
+    await eventually(() => ledger?.logged.some(({ about }) => about === "key id") === true);
+    await wire.send(tally(3));
+    await write(await recovering());
+    expect(await types()).toEqual(["definition", "decision", "tally", "tally"]);
   });
 });
 

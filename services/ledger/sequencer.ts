@@ -11,6 +11,7 @@ import { applyAccepted } from "../../shared/ledger/state.ts";
 import type { ClockWatch } from "../../shared/platform/clock-readings.ts";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
+import { rewrapDataKey } from "../../shared/platform/seal.ts";
 import type { Cosigner } from "./cosigner.ts";
 import {
   assemble,
@@ -25,7 +26,7 @@ import {
   originsOf,
   refuseLift,
 } from "./decide.ts";
-import { type Authentic, isStranger, type Opener, openDelivery, replySubject } from "./delivery.ts";
+import { type Authentic, isStranger, type Opener, openDelivery, replySubject, type StatementKey } from "./delivery.ts";
 import { ack, discard } from "./inbox.ts";
 import type { LiveKeys } from "./keys.ts";
 import type { LedgerMetrics } from "./metrics.ts";
@@ -223,7 +224,17 @@ async function prepare(seq: Sequencer, log: OpenLog, drafts: readonly Draft[], a
   const note = await signCheckpoint({ origin, size: frontier.size, root, sign: key.sign, publicRaw: key.own.raw });
   const old = { size: log.frontier.size, root: log.root };
   const signedAt = new Date(at.received).toISOString();
-  return { frontier, rows: { old, root, note, signedAt, dataKeys: newDataKeys(log, drafts), entries } };
+  const dataKeys = await Promise.all(newDataKeys(log, drafts).map((dataKey) => toKeep(seq, dataKey)));
+  return { frontier, rows: { old, root, note, signedAt, dataKeys, entries } };
+}
+
+/** A data key as the log keeps it: the half that nobody here can check is the ledger's own, not the door's. Once for each data key. */
+async function toKeep({ identity, recovering }: Sequencer, { id, wrapped, key }: StatementKey) {
+  const { definition, hash } = identity.register;
+  const { publicKey: vaultPublicKey, recoveryKey: recoveryPublicKey } = definition.vault;
+  const opened = recovering === undefined ? "vault" : "recovery";
+  const dataKey = { id: id.toString("hex"), key, wrapped, opened, definition: hash } as const;
+  return { id, wrapped: await rewrapDataKey({ ...dataKey, vaultPublicKey, recoveryPublicKey }) };
 }
 
 /** One transaction. "gate-closed": rolled back, because Postgres refused the lift's row. */
@@ -266,7 +277,7 @@ function settle(
   const from = log.frontier.size;
   log.frontier = frontier;
   log.root = rows.root;
-  for (const { id, wrapped } of rows.dataKeys) log.dataKeys.set(Buffer.from(id).toString("hex"), Buffer.from(wrapped));
+  for (const { id, key } of newDataKeys(log, drafts)) log.dataKeys.set(id.toString("hex"), key);
   for (const draft of drafts) remember(log, draft);
   const lift = liftOf(drafts);
   if (lift !== undefined) applyAccepted(log.state, lift.authentic.statement, lift.entry);

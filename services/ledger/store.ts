@@ -280,10 +280,10 @@ export async function insertCosignature(
   );
 }
 
-/** Every wrapped data key of the log: one per `ingest` process and minute. */
-export async function readAllDataKeys(db: Db): Promise<{ id: Buffer; wrapped: Buffer }[]> {
-  const { rows } = await db.query<{ id: Buffer; wrapped: Buffer }>("select id, wrapped from ledger.data_key");
-  return rows;
+/** The id of every data key: one per `ingest` process and minute. */
+export async function readDataKeyIds(db: Db): Promise<Buffer[]> {
+  const { rows } = await db.query<{ id: Buffer }>("select id from ledger.data_key");
+  return rows.map(({ id }) => id);
 }
 
 /** Postgres' clock, ms since the epoch. */

@@ -7,6 +7,7 @@ import {
   createSealer,
   open,
   type Purpose,
+  rewrapDataKey,
   SEALER_REMEMBERS,
   SealBroken,
   seal,
@@ -128,6 +129,26 @@ describe("a data key", () => {
     await expect(unwrap({ wrapped: flipped(wrapped, 31, 7) })).rejects.toThrow(SealBroken);
   });
 
+  it("keeps the half that opened it, and gets the other one anew whatever came as that", async () => {
+    const made = await createDataKey(keys);
+    for (const [opened, other, own, from] of [
+      ["vault", "recovery", vault, 0],
+      ["recovery", "vault", recovery, 80],
+    ] as const) {
+      const wrapped = Buffer.alloc(160, 7);
+      wrapped.set(made.wrapped.subarray(from, from + 80), from);
+      const kept = await rewrapDataKey({ ...made, ...keys, wrapped, opened });
+      expect(kept.length).toBe(160);
+      expect(kept.subarray(from, from + 80)).toEqual(wrapped.subarray(from, from + 80));
+      const bound = { definition: DEFINITION, id: made.id };
+      const key = await unwrapDataKey({ ...bound, wrapped: kept, vaultPrivateKey: own.privateKey, recipient: opened });
+      expect(Buffer.from(key).equals(made.key)).toBe(true);
+      const theirs = { vaultPrivateKey: (other === "vault" ? vault : recovery).privateKey, recipient: other };
+      expect(Buffer.from(await unwrapDataKey({ ...bound, wrapped: kept, ...theirs })).equals(made.key)).toBe(true);
+      await expect(unwrapDataKey({ ...bound, wrapped, ...theirs })).rejects.toThrow(SealBroken);
+    }
+  });
+
   it("is refused for what is no public key, and for a signing key as the vault's", async () => {
     await expect(createDataKey({ ...keys, vaultPublicKey: "AAAA" })).rejects.toThrow("not 32 bytes");
     const zero = Buffer.alloc(32).toString("base64url");
@@ -171,6 +192,16 @@ describe("a keyring", () => {
     expect(ring.unwrap(a.id, a.wrapped)).toBe(first);
     await expect(ring.unwrap(a.id, b.wrapped)).rejects.toThrow(SealBroken);
     expect(Buffer.from(await ring.unwrap(a.id, a.wrapped)).equals(a.key)).toBe(true);
+  });
+
+  it("knows a key by the half that opens it, and takes none of another length for it", async () => {
+    const ring = createKeyring({ definition: DEFINITION, vaultPrivateKey: vault.privateKey });
+    const { id, wrapped } = await createDataKey(keys);
+    const first = ring.unwrap(id, wrapped);
+    await first;
+    expect(ring.unwrap(id, flipped(wrapped, 159, 0))).toBe(first);
+    for (const other of [wrapped.subarray(0, 80), Buffer.concat([wrapped, Buffer.alloc(1)])])
+      await expect(ring.unwrap(id, other)).rejects.toThrow(SealBroken);
   });
 
   it("opens with the recovery key what was wrapped to it, and only as that", async () => {

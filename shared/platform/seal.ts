@@ -85,6 +85,23 @@ export async function createDataKey(opts: {
   return { id, key, wrapped };
 }
 
+/**
+ * A wrapped data key as it may be kept: the half that `opened` it stays, the other one is wrapped anew from the key in clear. Only its own
+ * recipient can tell whether a half opens (RFC 9180): what somebody else wrapped would be found out when it is needed. Rejects with a
+ * TypeError for what is no public key.
+ */
+export async function rewrapDataKey(
+  dataKey: DataKey & { definition: string; vaultPublicKey: string; recoveryPublicKey: string; opened: Recipient },
+): Promise<Uint8Array> {
+  const { wrapped, opened, vaultPublicKey, recoveryPublicKey } = dataKey;
+  const kept = halfOf(wrapped, opened);
+  if (opened === "vault") return Buffer.concat([kept, await wrapTo("recovery", recoveryPublicKey, dataKey)]);
+  return Buffer.concat([await wrapTo("vault", vaultPublicKey, dataKey), kept]);
+}
+
+const halfOf = (wrapped: Uint8Array, recipient: Recipient) =>
+  wrapped.subarray(recipient === "vault" ? 0 : WRAPPED_BYTES).subarray(0, WRAPPED_BYTES);
+
 /** The 32 raw bytes of an X25519 private key. */
 function privateBytes(key: KeyObject | Uint8Array): Uint8Array {
   if (!(key instanceof KeyObject)) return key;
@@ -105,7 +122,7 @@ export async function unwrapDataKey(opts: {
 }): Promise<Uint8Array> {
   const { definition, id, wrapped, recipient = "vault" } = opts;
   if (wrapped.length !== 2 * WRAPPED_BYTES) throw new SealBroken("a wrapped data key has another length");
-  const part = wrapped.subarray(recipient === "vault" ? 0 : WRAPPED_BYTES).subarray(0, WRAPPED_BYTES);
+  const part = halfOf(wrapped, recipient);
   const raw = new Uint8Array(privateBytes(opts.vaultPrivateKey));
   const recipientKey = await suite.kem.importKey("raw", raw, false);
   try {
@@ -179,8 +196,8 @@ export interface Keyring {
 const KEYRING_LIMIT = 6_000;
 
 /**
- * A bounded cache of unwrapped data keys. Anyone can wrap a key to the vault under any id, so a key is known by its id and its
- * wrapped bytes together: a forged one never takes the place of a true one. Failures are not kept.
+ * A bounded cache of unwrapped data keys. Anyone can wrap a key to the vault under any id, so a key is known by its id and the
+ * half that opens it together: a forged one never takes the place of a true one. Failures are not kept.
  */
 export function createKeyring(opts: {
   definition: string;
@@ -194,7 +211,7 @@ export function createKeyring(opts: {
   const keys = new Map<string, Promise<Uint8Array>>();
   return {
     unwrap(id, wrapped) {
-      const name = `${id}:${Buffer.from(wrapped).toString("base64")}`;
+      const name = `${id}:${wrapped.length}:${Buffer.from(halfOf(wrapped, recipient)).toString("base64")}`;
       const known = keys.get(name);
       if (known !== undefined) {
         keys.delete(name); // and back at the end: the least recently used goes first
