@@ -17,6 +17,7 @@ import {
   sealAnswer,
   signRelease,
 } from "../../shared/platform/release-seal.ts";
+import { SealBroken } from "../../shared/platform/seal.ts";
 import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
 import { recountRelease } from "../../shared/recount/document.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
@@ -26,9 +27,11 @@ import { mayGiveShare } from "./gate.ts";
 import {
   insertAnswer,
   insertShare,
+  type Sealed,
   selectAnswer,
+  selectAnswerBefore,
   selectCandidate,
-  selectLastShare,
+  selectShareBefore,
   selectUnanswered,
 } from "./store.ts";
 
@@ -49,9 +52,21 @@ export interface AnswerMemory {
   lastShare: number | null;
   /** The data keys of all statements below this were given. */
   dataKeysTo: number;
+  /** The largest prefix that was answered; null when not looked up yet. */
+  answeredTo: number | null;
 }
 
-export const emptyMemory = (): AnswerMemory => ({ lastShare: null, dataKeysTo: 0 });
+export const emptyMemory = (): AnswerMemory => ({ lastShare: null, dataKeysTo: 0, answeredTo: null });
+
+/** What none with the vault's key has sealed is no candidate and no answer: a stolen password writes such rows, and nobody removes them. */
+function opened<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof SealBroken)) throw error;
+    return undefined;
+  }
+}
 
 const sha256Hex = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -59,31 +74,61 @@ const sha256Hex = (bytes: Uint8Array) => createHash("sha256").update(bytes).dige
  * Answers the newest candidate that has none: counts to exactly its prefix and compares every byte. Older ones that were passed
  * over stay without an answer, and nothing waits for them. True if there was one.
  */
-export async function answerNewest(fold: Fold, sources: AnswerSources): Promise<boolean> {
-  const candidate = await selectUnanswered(sources.pool, fold.last?.checkpoint.size ?? 0);
-  if (candidate === undefined) return false;
-  // The log grew since this round looked at its head; the next round sees it.
-  if (fold.atHead && candidate.size > fold.road.size) return false;
-  const id = { number: candidate.number, size: candidate.size };
+export async function answerNewest(fold: Fold, memory: AnswerMemory, sources: AnswerSources): Promise<boolean> {
+  memory.answeredTo ??= await lastAnswered(fold.head, sources);
+  const from = Math.max(fold.last?.checkpoint.size ?? 0, memory.answeredTo + 1);
+  const newest = await newestCandidate(from, fold.head, sources);
+  if (newest === undefined) return false;
+  const { id, candidate } = newest;
   const prefix = await countTo(fold, id.size);
-  const answer = judgeCandidate(fold, prefix, id, candidate.sealed, sources);
+  const answer = judgeCandidate(fold, prefix, id, candidate, sources);
   await insertAnswer(sources.pool, id, sealAnswer(sources.keys.vault, id, answer));
+  memory.answeredTo = id.size;
   if (!answer.agrees) await sources.raise({ code: "recount.differs", about: `${id.size}: ${answer.differs}` });
   sources.hint(id);
   return true;
+}
+
+/** Before every number of the sizes up to the log's head; if the log grew since this round looked, the next round sees more. */
+const after = (head: number): ReleaseId => ({ size: head + 1, number: 0 });
+
+/** The largest prefix that this service has answered. */
+async function lastAnswered(head: number, { pool, keys: { vault } }: AnswerSources): Promise<number> {
+  for (let before: ReleaseId = after(head); ; ) {
+    const stored = await selectAnswerBefore(pool, before);
+    if (stored === undefined) return 0;
+    if (opened(() => openAnswer(vault, stored, stored.sealed)) !== undefined) return stored.size;
+    before = stored;
+  }
+}
+
+/** Opened before anything is counted to it: having counted to the prefix of a false one, a true and smaller one could not be answered. */
+async function newestCandidate(
+  from: number,
+  head: number,
+  { pool, keys: { vault } }: AnswerSources,
+): Promise<{ id: ReleaseId; candidate: SealedCandidate } | undefined> {
+  for (let before: ReleaseId = after(head); ; ) {
+    const stored: Sealed | undefined = await selectUnanswered(pool, from, before);
+    if (stored === undefined) return undefined;
+    const { number, size, sealed } = stored;
+    const id = { number, size };
+    const candidate = opened(() => openCandidate(vault, id, sealed));
+    if (candidate !== undefined) return { id, candidate };
+    before = id;
+  }
 }
 
 function judgeCandidate(
   fold: Fold,
   prefix: Prefix | undefined,
   id: ReleaseId,
-  sealed: Uint8Array,
+  candidate: SealedCandidate,
   sources: AnswerSources,
 ): SealedAnswer {
   if (prefix === undefined) return { agrees: false, differs: "checkpoint" };
   const header = headerOf(fold.road, prefix);
   const own = recountRelease(fold.count, header);
-  const candidate = openCandidate(sources.keys.vault, id, sealed);
   if (header.number !== id.number) return { agrees: false, differs: "number" };
   if (Buffer.compare(Buffer.from(candidate.release, "utf8"), own) !== 0)
     return { agrees: false, differs: firstDifference(candidate.release, Buffer.from(own).toString("utf8")) };
@@ -121,11 +166,23 @@ export async function ownRelease(
   const { pool, keys } = sources;
   const [sealed, answered] = [await selectCandidate(pool, id), await selectAnswer(pool, id)];
   if (sealed === undefined || answered === undefined) return undefined;
-  const answer = openAnswer(keys.vault, id, answered);
-  const { release } = openCandidate(keys.vault, id, sealed);
+  const answer = opened(() => openAnswer(keys.vault, id, answered));
+  const candidate = opened(() => openCandidate(keys.vault, id, sealed));
+  if (answer === undefined || candidate === undefined) return undefined;
+  const { release } = candidate;
   const bytes = Buffer.from(release, "utf8");
   if (!answer.agrees || !releaseSignatureHolds(keys.kid, keys.own, bytes, answer.signature)) return undefined;
   return { sha256: sha256Hex(bytes), header: JSON.parse(release) as ReleaseHeader };
+}
+
+/** The number of the last release that this count has given its share of; 0 before any. Whatever else lies there in its name is not its share. */
+async function lastShare({ pool, keys: { vault } }: AnswerSources): Promise<number> {
+  for (let before: number | null = null; ; ) {
+    const stored = await selectShareBefore(pool, before);
+    if (stored === undefined) return 0;
+    if (Buffer.compare(stored.share, keyShare(vault, "recount", stored)) === 0) return stored.number;
+    before = stored.number;
+  }
 }
 
 /**
@@ -134,7 +191,7 @@ export async function ownRelease(
  */
 export async function giveShares(fold: Fold, memory: AnswerMemory, sources: AnswerSources): Promise<void> {
   if (fold.road.lift === null || fold.road.releases.length === 0) return;
-  memory.lastShare ??= await selectLastShare(sources.pool);
+  memory.lastShare ??= await lastShare(sources);
   for (const { number, size, release } of fold.road.releases) {
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);

@@ -31,7 +31,7 @@ type Own = Extract<Statement, { type: "lift" | "release" }>;
  */
 export async function cosign(fold: Fold, memory: AnswerMemory, sources: CosignSources): Promise<void> {
   if (!fold.atHead) return;
-  for (const proposal of await selectUnsigned(sources.pool)) {
+  for await (const proposal of selectUnsigned(sources.pool)) {
     const statement = authenticProposal(proposal, fold.road, sources);
     if (statement === undefined || !(await maySign(statement, fold.road, memory, sources))) continue;
     const signature = sources.keys.sign(compactEnvelope(sources.keys.kid, proposal.payload).signed);

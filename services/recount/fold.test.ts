@@ -95,16 +95,33 @@ describe("recount's fold", () => {
     });
   });
 
-  it("refuses a count of another position than the one beside it", async () => {
+  it.each<[string, string, string]>([
+    ["a position beside a count of another", "update recount.position set size = 1", "the stored position is 1"],
+    ["a count that is none", "update recount.part set sealed = 'x' where name = 'count'", "too short"],
+    ["an older part", "update recount.part p set sealed = o.sealed from older o where p.name = o.name", "of 3, 3, 2"],
+    ["nothing where a part was", "update recount.part set name = 'x' where name = 'road'", "part road is missing"],
+  ])("counts from the start of the log when it finds %s, and stores all anew", async (_, damage, why) => {
     await inScenario(async ({ log, say, recount, query }) => {
       const sources = recount.sources.fold;
       const fold = await openFold(sources);
-      await log.append(say.tally("AT-1"));
-      await readAhead(fold);
-      await countTo(fold, 2);
-      await saveFold(fold, sources);
-      await query("update recount.position set size = 1");
-      await expect(openFold(sources)).rejects.toThrow("the stored position is 1");
+      for (const [n, unit] of ["AT-1", "AT-2"].entries()) {
+        await log.append(say.tally(unit));
+        await readAhead(fold);
+        await countTo(fold, n + 2);
+        await saveFold(fold, sources);
+        if (n === 0) await query("create table older as select * from recount.part where name = 'left-out'");
+      }
+      await query(damage);
+      const again = await openFold(sources);
+      expect(again.refused?.message).toContain(why);
+      expect(counted(again.count)).toBe(0);
+      await readAhead(again);
+      await countTo(again, 3);
+      expect(bytesOf(again)).toBe(bytesOf(fold));
+      await saveFold(again, sources);
+      const third = await openFold(sources);
+      expect([third.refused, counted(third.count)]).toEqual([null, 3]);
+      expect(bytesOf(third)).toBe(bytesOf(fold));
     });
   });
 

@@ -29,10 +29,14 @@ export interface Fold {
   waitingUnits: number;
   /** Of the last entry counted; null before any. */
   last: Prefix | null;
+  /** The log's size when the reader last looked; 0 before. */
+  head: number;
   /** The reader was at the head when it last looked. */
   atHead: boolean;
   /** Another reader, at the start of the log: to count anew while `reader` stays where it is. */
   readAnew: () => LogReader;
+  /** Why what was stored is not used, and everything is counted from the start of the log; null if it is used, or nothing was there. */
+  refused: Error | null;
 }
 
 /** A prefix that the ledger has signed, and when its last entry was received. */
@@ -65,30 +69,54 @@ const ROAD_PART = "road";
 /** A part of its own, for which the least length is enough: which keys were counted would otherwise show in the road's. */
 const LEFT_OUT_PART = "left-out";
 
-/** Opens the stored count, or begins at the start of the log. Throws LogBroken if the log is not the one that was counted. */
+type Kept = Pick<Fold, "road" | "count" | "leftOut" | "last">;
+
+/**
+ * Opens the stored count, or begins at the start of the log: if there is none, or if what lies there was not stored by this service. Anyone
+ * with its database password can write there: a bad snapshot must cost no more than the time to count again. Throws LogBroken if the log
+ * is not the one that was counted.
+ */
 export async function openFold(sources: FoldSources): Promise<Fold> {
-  const { pool, definition, hash, snapshotKey } = sources;
+  const { pool, definition, hash } = sources;
   const reader = sources.createReader();
-  const begun = { reader, waiting: [], waitingUnits: 0, last: null, atHead: false, readAnew: sources.createReader };
+  const begun = { reader, waiting: [], waitingUnits: 0, head: 0, atHead: false, readAnew: sources.createReader };
   const stored = await withTransaction(pool, async (client) => {
     await client.query("set transaction isolation level repeatable read, read only");
     return { position: await selectPosition(client), parts: await selectParts(client) };
   });
-  if (stored.position === undefined)
-    return { ...begun, road: createRoad(definition), count: startCount(definition, hash), leftOut: createLeftOut() };
+  const kept = stored.position === undefined ? undefined : loadKept(sources, stored.position, stored.parts);
+  if (kept === undefined || kept instanceof Error) {
+    const nothing = { count: startCount(definition, hash), leftOut: createLeftOut(), last: null };
+    return { ...begun, ...nothing, road: createRoad(definition), refused: kept ?? null };
+  }
+  await reader.startAt(counted(kept.count));
+  return { ...begun, ...kept, refused: null };
+}
+
+/** What was stored at this position, or what is wrong with it. Pure: an error in here is never that of the log or of a connection. */
+function loadKept(
+  { definition, hash, snapshotKey }: FoldSources,
+  position: number,
+  parts: ReadonlyMap<string, Uint8Array>,
+): Kept | Error {
   const part = (name: string) => {
-    const sealed = stored.parts.get(name);
+    const sealed = parts.get(name);
     if (sealed === undefined) throw new Error(`the stored part ${name} is missing`);
     return openPart(snapshotKey, name, sealed);
   };
-  const kept = loadCount(definition, hash, part(COUNT_PART));
   const json = (name: string): unknown => JSON.parse(Buffer.from(part(name)).toString("utf8"));
-  const rest = json(ROAD_PART) as { road: string; last: Prefix | null };
-  if (counted(kept) !== stored.position || rest.last?.checkpoint.size !== stored.position)
-    throw new Error(`the stored position is ${stored.position}, its count is of ${counted(kept)}`);
-  await reader.startAt(stored.position);
-  const leftOut = json(LEFT_OUT_PART) as LeftOut;
-  return { ...begun, road: loadRoad(rest.road), count: kept, leftOut, last: rest.last };
+  try {
+    const count = loadCount(definition, hash, part(COUNT_PART));
+    const { road, last } = json(ROAD_PART) as { road: string; last: Prefix | null };
+    const { size, leftOut } = json(LEFT_OUT_PART) as { size: number; leftOut: LeftOut };
+    // Each may be true and of another day: an old part that was put back still opens.
+    const at = [counted(count), last?.checkpoint.size, size];
+    if (at.some((each) => each !== position))
+      throw new Error(`the stored position is ${position}, its parts are of ${at.join(", ")}`);
+    return { count, road: loadRoad(road), leftOut, last };
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Reads on to the committed head, or until too much waits to be counted. Throws LogBroken; the fold is not to be used then. */
@@ -96,6 +124,7 @@ export async function readAhead(fold: Fold): Promise<void> {
   const { reader } = fold;
   const head = await reader.head();
   if (head === undefined) return;
+  fold.head = head.size;
   while (reader.position() < head.size && fold.waitingUnits < MAX_WAITING_UNITS) {
     for (const { size } of await reader.checkpointsAfter(reader.position(), 16)) {
       for await (const read of reader.read(reader.position(), size)) takeUp(fold, read);
@@ -183,10 +212,11 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   // Between checkpoints there is no place to start from again; a candidate ends at one.
   if (fold.last?.checkpoint.size !== at) return;
   const rest = Buffer.from(JSON.stringify({ road: saveRoad(fold.road), last: fold.last }), "utf8");
+  const leftOut = Buffer.from(JSON.stringify({ size: at, leftOut: fold.leftOut }), "utf8");
   const sealed = [
     [COUNT_PART, sealPart(snapshotKey, COUNT_PART, saveCount(fold.count), mostBytes(fold.count))],
     [ROAD_PART, sealPart(snapshotKey, ROAD_PART, rest)],
-    [LEFT_OUT_PART, sealPart(snapshotKey, LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"))],
+    [LEFT_OUT_PART, sealPart(snapshotKey, LEFT_OUT_PART, leftOut)],
   ] as const;
   // The commit point. A crash before it leaves the former position with its count, one after it this one with this.
   await withTransaction(pool, async (client) => {

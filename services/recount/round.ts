@@ -48,9 +48,15 @@ export function createRounds(sources: RoundSources): Rounds {
   let saved = { size: 0, atMs: Number.NEGATIVE_INFINITY, tookMs: 0 };
   let working = false;
   let broken = false;
+  let told = false;
 
   const open = async () => {
     const opened = await openFold(sources.fold);
+    if (opened.refused !== null && !told) {
+      told = true;
+      sources.log.warn({ err: opened.refused }, "the stored snapshot is not used; counting from the start of the log");
+      await sources.raise({ code: "snapshot.broken" });
+    }
     memory = emptyMemory();
     saved = { size: counted(opened.count), atMs: sources.steadyMs(), tookMs: 0 };
     sources.log.info({ position: saved.size }, "the fold is open");
@@ -71,7 +77,7 @@ export function createRounds(sources: RoundSources): Rounds {
     await giveShares(fold, memory, sources.answers);
     const more = await giveDataKeys(fold, memory, sources.answers);
     await cosign(fold, memory, sources.cosign);
-    const answered = await answerNewest(fold, sources.answers);
+    const answered = await answerNewest(fold, memory, sources.answers);
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);
     return answered || more ? 0 : nextLook(fold.road, sources.now());

@@ -11,7 +11,7 @@ export async function selectPosition(db: Db): Promise<number | undefined> {
   return rows[0]?.size;
 }
 
-/** The sealed parts by name. */
+/** The sealed parts by name; there are three, and others are nobody's. */
 export async function selectParts(db: Db): Promise<Map<string, Uint8Array>> {
   const { rows } = await db.query<{ name: string; sealed: Uint8Array }>("select name, sealed from recount.part");
   return new Map(rows.map(({ name, sealed }) => [name, sealed]));
@@ -32,16 +32,27 @@ export async function upsertPart(db: Db, name: string, sealed: Uint8Array): Prom
   );
 }
 
-/** The largest candidate, if it counts at least this prefix and more than every one that was answered. */
-export async function selectUnanswered(
-  db: Db,
-  fromSize: number,
-): Promise<(ReleaseId & { sealed: Uint8Array }) | undefined> {
-  const { rows } = await db.query<ReleaseId & { sealed: Uint8Array }>(
+/** A row sealed for the release of its number and size, whoever wrote it. */
+export type Sealed = ReleaseId & { sealed: Uint8Array };
+
+/** The largest candidate without an answer of at least `from` entries, among those before this one (in size, then number). */
+export async function selectUnanswered(db: Db, from: number, before: ReleaseId): Promise<Sealed | undefined> {
+  const { rows } = await db.query<Sealed>(
     `select number, size, sealed from tabulate.candidate
-      where size >= $1 and size > coalesce((select max(size) from recount.answer), 0)
-      order by size desc limit 1`,
-    [fromSize],
+      where size >= $1 and (size, number) < ($2, $3)
+        and not exists (select from recount.answer a where (a.number, a.size) = (candidate.number, candidate.size))
+      order by size desc, number desc limit 1`,
+    [from, before.size, before.number],
+  );
+  return rows[0];
+}
+
+/** The largest stored answer before this one (in size, then number). */
+export async function selectAnswerBefore(db: Db, before: ReleaseId): Promise<Sealed | undefined> {
+  const { rows } = await db.query<Sealed>(
+    `select number, size, sealed from recount.answer where (size, number) < ($1, $2)
+      order by size desc, number desc limit 1`,
+    [before.size, before.number],
   );
   return rows[0];
 }
@@ -79,14 +90,22 @@ export interface StoredProposal {
   signature: Uint8Array;
 }
 
-/** The last proposals without our signature. Some never get it: they were withdrawn, or were never right. */
-export async function selectUnsigned(db: Db): Promise<StoredProposal[]> {
-  const { rows } = await db.query<StoredProposal>(
-    `select sha256, type, payload, signature from tabulate.proposal p
-      where not exists (select from recount.cosignature c where c.proposal = p.sha256)
-      order by proposed_at desc limit 8`,
-  );
-  return rows;
+const UNSIGNED_AT_ONCE = 64;
+
+/** The proposals without our signature, some at a time. Some never get it: they were withdrawn, or were never right. */
+export async function* selectUnsigned(db: Db): AsyncIterable<StoredProposal> {
+  for (let after: Uint8Array = new Uint8Array(); ; ) {
+    const { rows } = await db.query<StoredProposal>(
+      `select sha256, type, payload, signature from tabulate.proposal p
+        where sha256 > $1 and not exists (select from recount.cosignature c where c.proposal = p.sha256)
+        order by sha256 limit $2`,
+      [after, UNSIGNED_AT_ONCE],
+    );
+    yield* rows;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < UNSIGNED_AT_ONCE) return;
+    after = last.sha256;
+  }
 }
 
 export async function insertCosignature(db: Db, sha256: Uint8Array, signature: Uint8Array): Promise<void> {
@@ -96,12 +115,17 @@ export async function insertCosignature(db: Db, sha256: Uint8Array, signature: U
   ]);
 }
 
-/** The number of the last release that this count has given its share of; 0 before any. */
-export async function selectLastShare(db: Db): Promise<number> {
-  const { rows } = await db.query<{ number: number }>(
-    "select coalesce(max(number), 0) as number from release.key_share where given_by = 'recount'",
+/** Of the shares in this count's name the last one before this number, or of all; undefined without one. */
+export async function selectShareBefore(
+  db: Db,
+  number: number | null,
+): Promise<(ReleaseId & { share: Uint8Array }) | undefined> {
+  const { rows } = await db.query<ReleaseId & { share: Uint8Array }>(
+    `select number, size, share from release.key_share
+      where given_by = 'recount' and ($1::bigint is null or number < $1) order by number desc limit 1`,
+    [number],
   );
-  return rows[0]?.number ?? 0;
+  return rows[0];
 }
 
 /** Gives this count's share; once given it stands. Postgres refuses it before the lift (SC002). */

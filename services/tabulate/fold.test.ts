@@ -54,20 +54,39 @@ describe("tabulate's fold", () => {
     });
   });
 
-  it("refuses parts of another position than the one beside them", async () => {
-    await inScenario(async ({ log, say, tabulate, query }) => {
+  it.each<[string, string, string]>([
+    ["a position beside parts of another", "update tabulate.position set size = 1", "the stored position is 1"],
+    [
+      "a part in another's place",
+      "update tabulate.part set sealed = (select sealed from tabulate.part where name = 'road') where name = 'AT'",
+      "does not open",
+    ],
+    [
+      "an older part",
+      "update tabulate.part p set sealed = o.sealed from older o where p.name = o.name",
+      "of 3, 3, 3, 2",
+    ],
+    ["nothing where a part was", "update tabulate.part set name = 'XX' where name = 'road'", "part road is missing"],
+  ])("folds from the start of the log when it finds %s, and stores all anew", async (_, damage, why) => {
+    await inScenario(async (scenario) => {
+      const { log, say, tabulate, query } = scenario;
       const sources = tabulate.sources.fold;
-      await log.append(say.tally("AT-1"));
       const fold = await openFold(sources);
-      await advance(fold);
-      await saveFold(fold, sources);
-      await query("update tabulate.position set size = 1");
-      await expect(openFold(sources)).rejects.toThrow("the stored position is 1");
-      await query("update tabulate.position set size = 2");
-      await query(
-        "update tabulate.part set sealed = (select sealed from tabulate.part where name = 'road') where name = 'AT'",
-      );
-      await expect(openFold(sources)).rejects.toThrow("does not open");
+      for (const unit of ["AT-1", "AT-2"]) {
+        await log.append(say.tally(unit));
+        await advance(fold);
+        await saveFold(fold, sources);
+        if (unit === "AT-1") await query("create table older as select * from tabulate.part where name = 'left-out'");
+      }
+      await query(damage);
+      const again = await openFold(sources);
+      expect(again.refused?.message).toContain(why);
+      expect(await advance(again)).toBe(3);
+      expect(bytesOf(again)).toBe(bytesOf(fold));
+      await saveFold(again, sources);
+      const third = await openFold(sources);
+      expect([third.refused, size(third.tabulation)]).toEqual([null, 3]);
+      expect(bytesOf(third)).toBe(bytesOf(fold));
     });
   });
 

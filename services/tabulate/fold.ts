@@ -26,6 +26,8 @@ export interface Fold {
    * tell, before the lift, that something of a revoked key had been accepted.
    */
   readAnew: () => LogReader;
+  /** Why what was stored is not used, and everything is folded from the start of the log; null if it is used, or nothing was there. */
+  refused: Error | null;
 }
 
 export interface FoldSources {
@@ -37,35 +39,66 @@ export interface FoldSources {
   createReader: () => LogReader;
 }
 
+/** The part of the whole, as `saveTabulation` names it. */
+const UNION_PART = "EU";
 /** The part that holds what is not figures: the road and the last checkpoint. States have two letters, so it is none. */
 const ROAD_PART = "road";
 /** A part of its own, for which the least length is enough: which keys were counted would otherwise show in the road's. */
 const LEFT_OUT_PART = "left-out";
 
-/** Opens the stored fold, or begins at the start of the log. Throws LogBroken if the log is not the one that was folded. */
+interface Stored {
+  position: number | undefined;
+  parts: ReadonlyMap<string, Uint8Array>;
+}
+
+/**
+ * Opens the stored fold, or begins at the start of the log: if there is none, or if what lies there is not what was stored. Whoever holds
+ * this service's database password can write there and nobody can clean it up in the night, so a bad snapshot costs time and no more.
+ * Throws LogBroken if the log is not the one that was folded.
+ */
 export async function openFold(sources: FoldSources): Promise<Fold> {
-  const { pool, definition, hash, snapshotKey } = sources;
-  const reader = sources.createReader();
+  const { pool, definition } = sources;
+  const names = [UNION_PART, ROAD_PART, LEFT_OUT_PART, ...definition.states.map(({ id }) => id)];
   // One snapshot of both tables: the service before this one may still be committing its last.
   const stored = await withTransaction(pool, async (client) => {
     await client.query("set transaction isolation level repeatable read, read only");
-    return { position: await selectPosition(client), parts: await selectParts(client) };
+    return { position: await selectPosition(client), parts: await selectParts(client, names) };
   });
-  if (stored.position === undefined) {
-    const road = createRoad(definition);
-    const tabulation = createTabulation(definition, hash);
-    return { reader, tabulation, road, leftOut: createLeftOut(), last: null, readAnew: sources.createReader };
+  const kept = loadStored(sources, stored);
+  const reader = sources.createReader();
+  const readers = { reader, readAnew: sources.createReader };
+  if ("refused" in kept) return { ...begin(sources), ...kept, ...readers };
+  await reader.startAt(size(kept.tabulation));
+  return { ...kept, refused: null, ...readers };
+}
+
+/** The fold of no entry. Every state counts as changed, so that the first snapshot replaces whatever lies under its name. */
+function begin({ definition, hash }: FoldSources) {
+  const tabulation = createTabulation(definition, hash);
+  for (const state of tabulation.states) state.changed = true;
+  return { tabulation, road: createRoad(definition), leftOut: createLeftOut(), last: null };
+}
+
+/** What was stored, or why it is not used. It asks nobody: whatever goes wrong in here is the fault of what lies there. */
+function loadStored(
+  { definition, hash, snapshotKey }: FoldSources,
+  { position, parts: sealed }: Stored,
+): Pick<Fold, "tabulation" | "road" | "leftOut" | "last"> | Pick<Fold, "refused"> {
+  if (position === undefined) return { refused: null };
+  try {
+    const parts = new Map([...sealed].map(([name, bytes]) => [name, openPart(snapshotKey, name, bytes)]));
+    const tabulation = loadTabulation(definition, hash, parts);
+    const rest = jsonOf(parts, ROAD_PART) as { road: string; last: Fold["last"] };
+    const { size: leftOutAt, leftOut } = jsonOf(parts, LEFT_OUT_PART) as { size: number; leftOut: LeftOut };
+    const road = loadRoad(rest.road);
+    // A part that opens can still be an older one, put back: all must be of the same position.
+    const at = [size(tabulation), road.size, rest.last?.checkpoint.size, leftOutAt];
+    if (at.some((each) => each !== position))
+      throw new Error(`the stored position is ${position}, its parts are of ${at.join(", ")}`);
+    return { tabulation, road, leftOut, last: rest.last };
+  } catch (error) {
+    return { refused: error as Error };
   }
-  const parts = new Map([...stored.parts].map(([name, sealed]) => [name, openPart(snapshotKey, name, sealed)]));
-  const tabulation = loadTabulation(definition, hash, parts);
-  const rest = jsonOf(parts, ROAD_PART) as { road: string; last: Fold["last"] };
-  const leftOut = jsonOf(parts, LEFT_OUT_PART) as LeftOut;
-  const road = loadRoad(rest.road);
-  const at = stored.position;
-  if (size(tabulation) !== at || road.size !== at || rest.last?.checkpoint.size !== at)
-    throw new Error(`the stored position is ${at}, its parts are of ${size(tabulation)} and ${road.size}`);
-  await reader.startAt(at);
-  return { reader, tabulation, road, leftOut, last: rest.last, readAnew: sources.createReader };
 }
 
 function jsonOf(parts: ReadonlyMap<string, Uint8Array>, name: string): unknown {
@@ -133,7 +166,7 @@ export async function saveFold(fold: Fold, sources: FoldSources): Promise<void> 
   const parts = saveTabulation(fold.tabulation, { changedOnly: true });
   const rest = JSON.stringify({ road: saveRoad(fold.road), last: fold.last });
   parts.set(ROAD_PART, Buffer.from(rest, "utf8"));
-  parts.set(LEFT_OUT_PART, Buffer.from(JSON.stringify(fold.leftOut), "utf8"));
+  parts.set(LEFT_OUT_PART, Buffer.from(JSON.stringify({ size: at, leftOut: fold.leftOut }), "utf8"));
   const most = (name: string) => mostPartBytes(fold.tabulation, name);
   const sealed = new Map([...parts].map(([name, bytes]) => [name, sealPart(snapshotKey, name, bytes, most(name))]));
   // The commit point. A crash before it leaves the former position with its parts, one after it this one with these.

@@ -82,7 +82,7 @@ runService("tabulate", async ({ log, metrics, onStop, fail }) => {
   const hint = (id: ReleaseId) => nc.publish(SUBJECTS.sealed, JSON.stringify(id));
   const rounds = createRounds({
     fold: { pool, definition, hash, snapshotKey: vaultSecret(vault, "snapshot/tabulate"), createReader },
-    releases: { ...common, definition, hint },
+    releases: { ...common, definition, raise, hint },
     proposals: {
       ...common,
       hash,

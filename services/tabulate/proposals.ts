@@ -13,12 +13,13 @@ import { readStatement } from "../../shared/statement/read.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import { openClocks } from "./gate.ts";
 import type { AgreedRelease, ReleaseMemory } from "./releases.ts";
-import { insertProposal, type StoredProposal, selectCosignature, selectLastProposals } from "./store.ts";
+import { insertProposal, type StoredProposal, selectCosignature, selectProposals } from "./store.ts";
 
 /**
  * The system's own statements on their way into the log: proposed here, cosigned by recount, posted at the door like
  * everyone's. One at a time, each under the next sequence of this service's key. A proposal that was stored is never replaced by
- * another one that could be posted beside it: after a restart the same bytes are sent again until the log holds them.
+ * another one that could be posted beside it: after a restart the same bytes are sent again until the log holds them. One is given up
+ * only when it cannot be posted any more, whoever wants it: where recount's signature would lie, something else lies for good.
  */
 
 type Own = Extract<Statement, { type: "lift" | "release" }>;
@@ -48,13 +49,13 @@ export interface ProposalMemory {
   pending: Proposal | null;
   /** False until stored proposals were looked up once. */
   loaded: boolean;
-  /** Steady ms of the last proposal, or of the last one refused by the ledger. */
+  /** Steady ms of the last release proposed, or of the last proposal refused by the ledger or given up. */
   atMs: number;
 }
 
 export const noProposals = (): ProposalMemory => ({ pending: null, loaded: false, atMs: -Infinity });
 
-/** Between two releases, and after a proposal that the ledger quarantined. */
+/** Between two releases, and after a proposal that the ledger quarantined or that was given up. */
 const PROPOSAL_GAP_MS = 1_000;
 
 /** Moves on whatever is to be moved: settles, posts or withdraws what is pending, or proposes what comes next. */
@@ -66,7 +67,7 @@ export async function travel(
   steadyMs: number,
 ): Promise<void> {
   if (!memory.loaded) {
-    memory.pending = pendingOf(await selectLastProposals(sources.pool), road, sources.keys.kid);
+    memory.pending = await pendingOf(road, sources);
     memory.loaded = true;
   }
   if (memory.pending !== null) await moveOn(memory.pending, road, memory, sources, steadyMs);
@@ -79,20 +80,31 @@ export async function travel(
 
 const nextSequence = (road: Road, kid: string) => (road.sequences[kid] ?? 0) + 1;
 
-/** The stored proposal that the log does not hold yet; of several (a lift that was withdrawn) the one issued last. */
-function pendingOf(stored: StoredProposal[], road: Road, kid: string): Proposal | null {
-  const open = stored
-    .map((proposal) => ({ ...proposal, statement: ownStatement(proposal.payload) }))
-    .filter(({ statement }) => statement.sequence >= nextSequence(road, kid))
-    .sort((a, b) => (a.statement.issued < b.statement.issued ? 1 : -1));
-  return open[0] ?? null;
+/**
+ * The stored proposal that the log does not hold yet and that may still be posted; of several (a lift that was withdrawn) the one
+ * issued last. All are looked at: whoever has this service's password can write more, and must not hide it behind them.
+ */
+async function pendingOf(road: Road, sources: ProposalSources): Promise<Proposal | null> {
+  let last: Proposal | null = null;
+  for await (const stored of selectProposals(sources.pool)) {
+    const statement = ownStatement(stored);
+    if (statement === undefined || statement.sequence < nextSequence(road, sources.keys.kid)) continue;
+    if (last !== null && statement.issued <= last.statement.issued) continue;
+    if (!signedHere(stored, sources.keys) || (await cosignedBy(stored, sources)) === "never") continue;
+    last = { ...stored, statement };
+  }
+  return last;
 }
 
-function ownStatement(payload: Uint8Array): Own {
+function ownStatement({ payload, type }: StoredProposal): Own | undefined {
   const read = readStatement(payload);
-  if (read.kind !== "statement" || (read.statement.type !== "lift" && read.statement.type !== "release"))
-    throw new Error("a stored proposal is neither lift nor release");
-  return read.statement;
+  if (read.kind !== "statement" || read.statement.type !== type) return undefined;
+  return read.statement as Own;
+}
+
+function signedHere({ sha256, payload, signature }: StoredProposal, { kid, own }: VaultKeys): boolean {
+  const hash = createHash("sha256").update(payload).digest();
+  return Buffer.compare(hash, sha256) === 0 && verifySignature(compactEnvelope(kid, payload).signed, signature, own);
 }
 
 async function moveOn(
@@ -109,8 +121,13 @@ async function moveOn(
     await sources.raise({ code: `${pending.type}.quarantined`, about: String(pending.statement.sequence) });
     return;
   }
-  const cosignature = await selectCosignature(sources.pool, pending.sha256);
-  const cosigned = cosignature && cosignedEnvelope(pending.payload, cosignature, sources.recountKeys);
+  const cosigned = await cosignedBy(pending, sources);
+  if (cosigned === "never") {
+    memory.pending = null;
+    memory.atMs = steadyMs;
+    await sources.raise({ code: "cosignature.broken", about: `${pending.type} ${pending.statement.sequence}` });
+    return;
+  }
   if (cosigned === undefined) {
     // Polls were extended after the clocks were read: no one will sign that, and nobody has.
     if (pending.statement.type === "lift" && mayLift(road.facts, statedClocks(pending.statement)).kind === "closed")
@@ -139,6 +156,18 @@ export function statedClocks({ clocks }: Extract<Statement, { type: "lift" }>): 
     postgres: Date.parse(clocks.postgres),
     nats: Date.parse(clocks.nats),
   };
+}
+
+/**
+ * recount's envelope; undefined while it has not signed; "never" if what lies in the signature's place is not one. That row can neither
+ * be changed nor joined by another, not even by recount: the proposal will never be posted, and another may take its place.
+ */
+async function cosignedBy(
+  { sha256, payload }: StoredProposal,
+  { pool, recountKeys }: ProposalSources,
+): Promise<string | "never" | undefined> {
+  const signature = await selectCosignature(pool, sha256);
+  return signature && (cosignedEnvelope(payload, signature, recountKeys) ?? "never");
 }
 
 /** recount's signature in its envelope, under whichever of its keys it holds; undefined if under none. */

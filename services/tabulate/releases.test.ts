@@ -209,9 +209,13 @@ describe("tabulate's releases", () => {
     await inScenario(async (scenario) => {
       const { log, say, world, tabulate } = scenario;
       await log.append(...closures(say));
-      await insertProposal(scenario, { ...sampleCommon(world.sample, "EU", 1), type: "lift" } as Statement);
+      const other = await insertProposal(scenario, {
+        ...sampleCommon(world.sample, "EU", 1),
+        type: "lift",
+      } as Statement);
       await tabulate.round();
-      expect(tabulate.status().working).toBe(false);
+      const { rows } = await scenario.query("select type from tabulate.proposal where sha256 <> $1", [other]);
+      expect(rows).toEqual([{ type: "lift" }]);
       expect(world.posted).toEqual([]);
     });
   });

@@ -4,6 +4,7 @@ import type { Definition } from "../../shared/definition/schema.ts";
 import { releaseBefore } from "../../shared/embargo/road.ts";
 import type { ReleaseHeader } from "../../shared/formats/release.ts";
 import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
+import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
 import {
   keyShare,
@@ -12,9 +13,11 @@ import {
   openCandidate,
   type ReleaseId,
   releaseSignatureHolds,
+  type SealedAnswer,
   sealCandidate,
   signRelease,
 } from "../../shared/platform/release-seal.ts";
+import { SealBroken } from "../../shared/platform/seal.ts";
 import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
 import { buildRelease, releaseBytes } from "../../shared/results/release.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
@@ -23,10 +26,11 @@ import { mayGiveShare } from "./gate.ts";
 import {
   insertCandidate,
   insertShare,
+  type StoredCandidate,
   selectAnswers,
   selectCandidate,
-  selectLastCandidate,
-  selectLastShare,
+  selectCandidateBelow,
+  selectShareBefore,
 } from "./store.ts";
 
 /** Between two candidates: a release a second is as fast as anyone reads. */
@@ -38,6 +42,7 @@ export interface ReleaseSources {
   keys: VaultKeys;
   recountKeys: ReadonlyMap<string, VerifyKey>;
   lookAtClocks: LookAtClocks;
+  raise: RaiseIncident;
   /** Tells whoever waits for candidates and shares; a hint, so it does not matter whether it arrives. */
   hint: (id: ReleaseId) => void;
 }
@@ -52,16 +57,43 @@ export interface AgreedRelease extends ReleaseId {
 
 /** What this process remembers between two looks; all of it can be read again from the database. */
 export interface ReleaseMemory {
-  /** The newest candidate of this number, by its size; `atMs` on the process' own steady clock. */
-  candidate: { number: number; size: number; atMs: number } | null;
+  /**
+   * The newest candidate of this number, by its size; `atMs` on the process' own steady clock. `spoilt`: what lies in the place of its
+   * answer does not open and cannot be taken away, so that one of another prefix has to follow.
+   */
+  candidate: { number: number; size: number; atMs: number; spoilt: boolean } | null;
+  /** The prefix whose place among the candidates of this number somebody else has taken; 0 for none. */
+  taken: number;
   agreed: AgreedRelease | null;
+  /** recount has answered up to this size of this number and agrees with no more of it: its answers only go up. */
+  answeredTo: number;
   /** Number of the last release whose share was given; null when not looked up yet. */
   lastShare: number | null;
   /** The data keys of all statements below this were given. */
   dataKeysTo: number;
 }
 
-export const emptyMemory = (): ReleaseMemory => ({ candidate: null, agreed: null, lastShare: null, dataKeysTo: 0 });
+export const emptyMemory = (): ReleaseMemory => ({
+  candidate: null,
+  taken: 0,
+  agreed: null,
+  answeredTo: 0,
+  lastShare: null,
+  dataKeysTo: 0,
+});
+
+/**
+ * Undefined for what does not open. Rows are never taken away again, and the password of one count is enough to write one: what
+ * none with the vault's key has sealed is as good as absent, and must not stop the night.
+ */
+function ifOpens<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof SealBroken) return undefined;
+    throw error;
+  }
+}
 
 export const sha256Hex = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -90,28 +122,47 @@ export async function writeCandidate(
 ): Promise<number | undefined> {
   const header = headerOf(fold);
   if (header === undefined) return undefined;
-  const { number } = header;
-  if (memory.candidate?.number !== number) {
-    const stored = await selectLastCandidate(sources.pool, number);
-    // Another number's candidate counts for the pace, too.
-    const atMs = stored === undefined ? (memory.candidate?.atMs ?? -Infinity) : steadyMs - stored.ageMs;
-    memory.candidate = { number, size: stored?.size ?? 0, atMs };
-    memory.agreed = null;
-  }
-  const counted = Math.max(memory.candidate.size, releaseBefore(fold.road, header.checkpoint.size)?.size ?? 0);
-  if (fold.road.lastContent < counted) return undefined;
-  const dueMs = memory.candidate.atMs + CANDIDATE_GAP_MS - steadyMs;
+  const id = { number: header.number, size: header.checkpoint.size };
+  const last = await lastCandidate(id, memory, sources, steadyMs);
+  const counted = Math.max(last.size, releaseBefore(fold.road, id.size)?.size ?? 0);
+  const mayDiffer = fold.road.lastContent >= counted || (last.spoilt && id.size > last.size);
+  if (!mayDiffer || memory.taken === id.size) return undefined;
+  const dueMs = last.atMs + CANDIDATE_GAP_MS - steadyMs;
   if (dueMs > 0) return dueMs;
-  const id = { number, size: header.checkpoint.size };
   const bytes = releaseBytes(buildRelease(fold.tabulation, header));
   const { kid, sign, vault } = sources.keys;
   const release = Buffer.from(bytes).toString("utf8");
   const candidate = { release, signature: signRelease(kid, bytes, sign) };
   const sealed = sealCandidate(vault, id, candidate, mostCandidateBytes(sources.definition));
-  await insertCandidate(sources.pool, id, sealed);
-  memory.candidate = { ...id, atMs: steadyMs };
-  sources.hint(id);
+  if (await insertCandidate(sources.pool, id, sealed)) {
+    memory.candidate = { ...id, atMs: steadyMs, spoilt: false };
+    sources.hint(id);
+    return undefined;
+  }
+  // Not ours, or it would have been found: the place is taken for good, and one of the next prefix follows, if only by the lift.
+  memory.taken = id.size;
+  await sources.raise({ code: "candidate.broken", about: String(id.size) });
   return undefined;
+}
+
+/** The newest candidate of this number that this service wrote, of no larger prefix; as remembered or, once, by what is stored. */
+async function lastCandidate(
+  { number, size }: ReleaseId,
+  memory: ReleaseMemory,
+  sources: ReleaseSources,
+  steadyMs: number,
+): Promise<NonNullable<ReleaseMemory["candidate"]>> {
+  if (memory.candidate?.number === number) return memory.candidate;
+  let stored: StoredCandidate | undefined;
+  for (let below = size + 1; ; below = stored.size) {
+    stored = await selectCandidateBelow(sources.pool, number, below);
+    if (stored === undefined || ownIn({ number, size: stored.size }, stored.sealed, sources) !== undefined) break;
+  }
+  // Another number's candidate counts for the pace, too.
+  const atMs = stored === undefined ? (memory.candidate?.atMs ?? -Infinity) : steadyMs - stored.ageMs;
+  memory.candidate = { number, size: stored?.size ?? 0, atMs, spoilt: false };
+  Object.assign(memory, { taken: 0, agreed: null, answeredTo: 0 });
+  return memory.candidate;
 }
 
 /** Looks for the newest candidate of the next number that recount has signed too; remembers it. */
@@ -120,22 +171,44 @@ export async function findAgreed(memory: ReleaseMemory, sources: ReleaseSources)
   if (candidate === null) return null;
   const { number } = candidate;
   if (agreed !== null && agreed.number === number && agreed.size === candidate.size) return agreed;
-  const known = agreed?.number === number ? agreed.size : 0;
-  for (const { size, sealed } of await selectAnswers(sources.pool, number, known)) {
-    const found = await agreedRelease({ number, size }, sealed, sources);
-    if (found === undefined) continue;
-    memory.agreed = found;
-    break;
+  const above = memory.answeredTo;
+  // Nothing above the newest candidate is an answer to one of ours.
+  for (let below = candidate.size + 1; ; ) {
+    const answers = await selectAnswers(sources.pool, number, { above, below });
+    for (const { size, sealed } of answers) {
+      const id = { number, size };
+      const answer = ifOpens(() => openAnswer(sources.keys.vault, id, sealed));
+      if (answer === undefined) {
+        await noteSpoilt(candidate, size, sources);
+        continue;
+      }
+      memory.answeredTo = Math.max(memory.answeredTo, size);
+      const found = await agreedRelease(id, answer, sources);
+      if (found === undefined) continue;
+      memory.agreed = found;
+      return found;
+    }
+    const least = answers.at(-1);
+    if (least === undefined) return memory.agreed;
+    below = least.size;
   }
-  return memory.agreed;
+}
+
+async function noteSpoilt(
+  candidate: NonNullable<ReleaseMemory["candidate"]>,
+  size: number,
+  { raise }: ReleaseSources,
+): Promise<void> {
+  if (size !== candidate.size || candidate.spoilt) return;
+  candidate.spoilt = true;
+  await raise({ code: "answer.broken", about: String(size) });
 }
 
 async function agreedRelease(
   id: ReleaseId,
-  sealedAnswer: Uint8Array,
+  answer: SealedAnswer,
   sources: ReleaseSources,
 ): Promise<AgreedRelease | undefined> {
-  const answer = openAnswer(sources.keys.vault, id, sealedAnswer);
   if (!answer.agrees) return undefined;
   const own = await ownRelease(id, sources);
   if (own === undefined) return undefined;
@@ -154,11 +227,28 @@ async function ownRelease(
   sources: ReleaseSources,
 ): Promise<{ text: string; bytes: Uint8Array } | undefined> {
   const sealed = await selectCandidate(sources.pool, id);
-  if (sealed === undefined) return undefined;
-  const { release, signature } = openCandidate(sources.keys.vault, id, sealed);
-  const bytes = Buffer.from(release, "utf8");
-  const { kid, own } = sources.keys;
-  return releaseSignatureHolds(kid, own, bytes, signature) ? { text: release, bytes } : undefined;
+  return sealed === undefined ? undefined : ownIn(id, sealed, sources);
+}
+
+function ownIn(
+  id: ReleaseId,
+  sealed: Uint8Array,
+  { keys: { kid, own, vault } }: ReleaseSources,
+): { text: string; bytes: Uint8Array } | undefined {
+  const opened = ifOpens(() => openCandidate(vault, id, sealed));
+  if (opened === undefined) return undefined;
+  const bytes = Buffer.from(opened.release, "utf8");
+  return releaseSignatureHolds(kid, own, bytes, opened.signature) ? { text: opened.release, bytes } : undefined;
+}
+
+/** The number of the last release that this count has given its share of; 0 before any. Whatever else lies there in its name is not its share. */
+async function lastShare({ pool, keys: { vault } }: ReleaseSources): Promise<number> {
+  for (let before: number | null = null; ; ) {
+    const stored = await selectShareBefore(pool, before);
+    if (stored === undefined) return 0;
+    if (Buffer.compare(stored.share, keyShare(vault, "tabulate", stored)) === 0) return stored.number;
+    before = stored.number;
+  }
 }
 
 /**
@@ -167,7 +257,7 @@ async function ownRelease(
  */
 export async function giveShares(fold: Fold, memory: ReleaseMemory, sources: ReleaseSources): Promise<void> {
   if (fold.road.lift === null || fold.road.releases.length === 0) return;
-  memory.lastShare ??= await selectLastShare(sources.pool);
+  memory.lastShare ??= await lastShare(sources);
   for (const { number, size, release } of fold.road.releases) {
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);

@@ -48,9 +48,15 @@ export function createRounds(sources: RoundSources): Rounds {
   let saved = { size: 0, atMs: Number.NEGATIVE_INFINITY, tookMs: 0 };
   let working = false;
   let broken = false;
+  let told = false;
 
   const open = async () => {
     const opened = await openFold(sources.fold);
+    if (opened.refused !== null && !told) {
+      told = true;
+      sources.log.warn({ err: opened.refused }, "the stored snapshot is not used; folding from the start of the log");
+      await sources.raise({ code: "snapshot.broken" });
+    }
     releases = emptyMemory();
     proposals = noProposals();
     saved = { size: opened.reader.position(), atMs: sources.steadyMs(), tookMs: 0 };

@@ -11,9 +11,12 @@ export async function selectPosition(db: Db): Promise<number | undefined> {
   return rows[0]?.size;
 }
 
-/** The sealed parts by name. */
-export async function selectParts(db: Db): Promise<Map<string, Uint8Array>> {
-  const { rows } = await db.query<{ name: string; sealed: Uint8Array }>("select name, sealed from tabulate.part");
+/** The sealed parts of these names. */
+export async function selectParts(db: Db, names: readonly string[]): Promise<Map<string, Uint8Array>> {
+  const { rows } = await db.query<{ name: string; sealed: Uint8Array }>(
+    "select name, sealed from tabulate.part where name = any($1)",
+    [names],
+  );
   return new Map(rows.map(({ name, sealed }) => [name, sealed]));
 }
 
@@ -33,17 +36,25 @@ export async function upsertParts(db: Db, parts: ReadonlyMap<string, Uint8Array>
   );
 }
 
-/** The largest prefix that a candidate of this number counts, and the ms since it was written; undefined without one. */
-export async function selectLastCandidate(
+export interface StoredCandidate {
+  size: number;
+  sealed: Uint8Array;
+  /** Since it was written. */
+  ageMs: number;
+}
+
+/** Of the candidates of this number that count less than `below` entries the one that counts most; undefined without one. */
+export async function selectCandidateBelow(
   db: Db,
   number: number,
-): Promise<{ size: number; ageMs: number } | undefined> {
-  const { rows } = await db.query<{ size: number; age_ms: number }>(
-    `select size, (extract(epoch from clock_timestamp() - written_at) * 1000)::float8 as age_ms
-       from tabulate.candidate where number = $1 order by size desc limit 1`,
-    [number],
+  below: number,
+): Promise<StoredCandidate | undefined> {
+  const { rows } = await db.query<StoredCandidate>(
+    `select size, sealed, (extract(epoch from clock_timestamp() - written_at) * 1000)::float8 as "ageMs"
+       from tabulate.candidate where number = $1 and size < $2 order by size desc limit 1`,
+    [number, below],
   );
-  return rows[0] === undefined ? undefined : { size: rows[0].size, ageMs: rows[0].age_ms };
+  return rows[0];
 }
 
 export async function selectCandidate(db: Db, { number, size }: ReleaseId): Promise<Uint8Array | undefined> {
@@ -54,19 +65,25 @@ export async function selectCandidate(db: Db, { number, size }: ReleaseId): Prom
   return rows[0]?.sealed;
 }
 
-export async function insertCandidate(db: Db, { number, size }: ReleaseId, sealed: Uint8Array): Promise<void> {
-  await db.query("insert into tabulate.candidate (number, size, sealed) values ($1, $2, $3)", [number, size, sealed]);
+/** False if there is one of this number and size already. */
+export async function insertCandidate(db: Db, { number, size }: ReleaseId, sealed: Uint8Array): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "insert into tabulate.candidate (number, size, sealed) values ($1, $2, $3) on conflict do nothing",
+    [number, size, sealed],
+  );
+  return rowCount === 1;
 }
 
-/** recount's answers to candidates of this number above this size, largest first. */
+/** recount's answers to candidates of this number with `above` < size < `below`, largest first, at most 8. */
 export async function selectAnswers(
   db: Db,
   number: number,
-  aboveSize: number,
+  { above, below }: { above: number; below: number },
 ): Promise<{ size: number; sealed: Uint8Array }[]> {
   const { rows } = await db.query<{ size: number; sealed: Uint8Array }>(
-    "select size, sealed from recount.answer where number = $1 and size > $2 order by size desc limit 8",
-    [number, aboveSize],
+    `select size, a.sealed from recount.answer a join tabulate.candidate c using (number, size)
+      where number = $1 and size > $2 and size < $3 order by size desc limit 8`,
+    [number, above, below],
   );
   return rows;
 }
@@ -89,12 +106,20 @@ export async function insertProposal(db: Db, proposal: StoredProposal): Promise<
   ]);
 }
 
-/** The last proposals: whatever is not settled yet is among them, for there is one at a time. */
-export async function selectLastProposals(db: Db): Promise<StoredProposal[]> {
-  const { rows } = await db.query<StoredProposal>(
-    "select sha256, type, payload, signature from tabulate.proposal order by proposed_at desc limit 100",
-  );
-  return rows;
+const PROPOSALS_AT_ONCE = 100;
+
+/** All stored proposals, some at a time. */
+export async function* selectProposals(db: Db): AsyncIterable<StoredProposal> {
+  for (let after: Uint8Array = new Uint8Array(); ; ) {
+    const { rows } = await db.query<StoredProposal>(
+      "select sha256, type, payload, signature from tabulate.proposal where sha256 > $1 order by sha256 limit $2",
+      [after, PROPOSALS_AT_ONCE],
+    );
+    yield* rows;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PROPOSALS_AT_ONCE) return;
+    after = last.sha256;
+  }
 }
 
 /** recount's signature under a proposal, 64 bytes; undefined while it has not agreed. */
@@ -106,12 +131,17 @@ export async function selectCosignature(db: Db, sha256: Uint8Array): Promise<Uin
   return rows[0]?.signature;
 }
 
-/** The number of the last release that this count has given its share of; 0 before any. */
-export async function selectLastShare(db: Db): Promise<number> {
-  const { rows } = await db.query<{ number: number }>(
-    "select coalesce(max(number), 0) as number from release.key_share where given_by = 'tabulate'",
+/** Of the shares in this count's name the last one before this number, or of all; undefined without one. */
+export async function selectShareBefore(
+  db: Db,
+  number: number | null,
+): Promise<(ReleaseId & { share: Uint8Array }) | undefined> {
+  const { rows } = await db.query<ReleaseId & { share: Uint8Array }>(
+    `select number, size, share from release.key_share
+      where given_by = 'tabulate' and ($1::bigint is null or number < $1) order by number desc limit 1`,
+    [number],
   );
-  return rows[0]?.number ?? 0;
+  return rows[0];
 }
 
 /** Gives this count's share; once given it stands. Postgres refuses it before the lift (SC002). */
