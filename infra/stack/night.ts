@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { inWords } from "./child.ts";
 import type { Report } from "./report.ts";
@@ -70,7 +71,7 @@ async function main(): Promise<number> {
     const { report, broken } = await night.run();
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, null, 2)}\n`);
     tell(report, broken);
-    if (options.keep) await kept(report, stopping.signal);
+    if (options.keep) await kept(report, night.folder, stopping.signal);
     return broken.length === 0 ? 0 : 1;
   } finally {
     say("stopping");
@@ -105,8 +106,9 @@ function tell(report: Report, broken: string[]): void {
   for (const line of broken) say(`BROKEN: ${line}`);
 }
 
-async function kept({ addresses }: Report, signal: AbortSignal): Promise<void> {
+async function kept({ addresses }: Report, folder: string, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
+  say(`Every release lies in ${join(folder, "bundles")} as files for any web server, or none: open latest/index.html.`);
   say(
     `The stack stays up until Ctrl-C: ingest ${addresses.ingest}, release ${addresses.release}, watch ${addresses.watch}`,
   );

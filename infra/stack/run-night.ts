@@ -34,6 +34,8 @@ export interface NightOptions {
 
 /** A night that is prepared: the stack stands, the offices wait for their first close. */
 export interface Night {
+  /** Everything of it lies there. */
+  folder: string;
   stack: Stack;
   schedule: Schedule;
   /** Runs the night to its end; the report says what happened, `broken` every promise that did not hold. */
@@ -68,6 +70,7 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
   if (exercise === undefined || schedule === undefined) throw new Error("the folder of a night is always fresh");
   const prepared = { stack, exercise, schedule };
   return {
+    folder,
     stack,
     schedule,
     run: () => runNight(prepared, options),

@@ -139,7 +139,11 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const [tabulate, recount, release] = await Promise.all([
     start("tabulate", { ...(await vault("tabulate")), SCRUTIN_INGEST_URL: ingest }),
     start("recount", await vault("recount")),
-    start("release", { ...(await record("release")), SCRUTIN_KEY_FILE: files.secrets.service.release }),
+    start("release", {
+      ...(await record("release")),
+      SCRUTIN_KEY_FILE: files.secrets.service.release,
+      SCRUTIN_BUNDLE_FOLDER: join(folder, "bundles"),
+    }),
   ]);
   const watched = JSON.stringify({ ingest, ledger, tabulate, recount, release });
   const watch = await start("watch", { ...(await record("watch")), SCRUTIN_SERVICES: watched });

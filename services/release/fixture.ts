@@ -38,7 +38,8 @@ export interface Twist {
   sealedAs?: ReleaseId;
 }
 
-const signer = (sample: Sample, kid: string) => (message: Uint8Array) =>
+/** Ed25519 under a key of the sample. */
+export const signer = (sample: Sample, kid: string) => (message: Uint8Array) =>
   sign(null, message, sample.keys.get(kid)?.privateKey as KeyObject);
 
 /** A root for a log that does not exist: what is signed here is a size and 32 bytes. */

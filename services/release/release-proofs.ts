@@ -38,10 +38,7 @@ export function addReleaseProofs(app: App, deps: ReleaseProofRoutes): void {
   app.get("/v1/releases/:name/proof", async (c) => {
     charge(bounds, c);
     const listed = demandListed(deps, c.req.param("name"));
-    const { proof, settled } = await publicLog.guarded(async () => {
-      const { index } = await entryOf(listed, deps);
-      return proofOf(index, deps);
-    });
+    const { proof, settled } = await releaseProof(listed, deps);
     return respond(c, plain(TEXT, proof), settled ? FOR_EVER : A_SECOND);
   });
   app.get("/v1/releases/:name/statement", async (c) => {
@@ -50,6 +47,14 @@ export function addReleaseProofs(app: App, deps: ReleaseProofRoutes): void {
     const { statement } = await publicLog.guarded(() => entryOf(listed, deps));
     c.header("cache-control", A_SECOND.cacheControl);
     return c.redirect(`/statements/${statement}`, 303);
+  });
+}
+
+/** Proof that a release was announced in the log, as good as it can be given now; `settled`: it will stay so. */
+export function releaseProof(listed: Listed, deps: ReleaseProofRoutes): Promise<{ proof: string; settled: boolean }> {
+  return deps.publicLog.guarded(async () => {
+    const { index } = await entryOf(listed, deps);
+    return proofOf(index, deps);
   });
 }
 

@@ -14,17 +14,23 @@ const MAX_KEY_BYTES = 64 * 1024;
  */
 export async function runKeyCommand(path: string, limit_ms = KEY_COMMAND_MS): Promise<string> {
   const refuse: (what: string) => never = (what) => refuseConfig([`SCRUTIN_VAULT_KEY_COMMAND: ${path} ${what}`]);
-  const { mode, uid, isFile } = await stat(path).then(
-    (found) => ({ mode: found.mode, uid: found.uid, isFile: found.isFile() }),
-    (error: NodeJS.ErrnoException) => refuse(`cannot be run (${error.code ?? error.message}). Correct the path.`),
-  );
-  if (!isFile) refuse("is no file. Name the program itself.");
-  if ((mode & 0o022) !== 0) refuse(`can be changed by others than its owner. Run: chmod go-w ${path}, and look at it.`);
-  if (uid !== 0 && uid !== process.getuid?.())
-    refuse("belongs to somebody else, who can change it. Look at it, and make it this service's own or root's.");
+  const wrong = await programProblem(path);
+  if (wrong !== undefined) refuse(wrong);
   const answered = await run(path, limit_ms);
   if ("wrong" in answered) refuse(answered.wrong);
   return answered.text;
+}
+
+/** Why a program is not run: others than we and root can change it, or it is none; undefined if it may be. */
+export async function programProblem(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (found instanceof Error) return `cannot be run (${found.code ?? found.message}). Correct the path.`;
+  if (!found.isFile()) return "is no file. Name the program itself.";
+  if ((found.mode & 0o022) !== 0)
+    return `can be changed by others than its owner. Run: chmod go-w ${path}, and look at it.`;
+  if (found.uid !== 0 && found.uid !== process.getuid?.())
+    return "belongs to somebody else, who can change it. Look at it, and make it this service's own or root's.";
+  return undefined;
 }
 
 function run(path: string, limit_ms: number): Promise<{ text: string } | { wrong: string }> {

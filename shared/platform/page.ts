@@ -18,13 +18,18 @@ th,td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;text-align
 .n{text-align:right;font-variant-numeric:tabular-nums}
 .well{color:var(--well)}.ill{color:var(--ill);font-weight:700}.quiet{color:var(--quiet)}
 code{overflow-wrap:anywhere}a{color:inherit}
+@page{size:A4;margin:15mm}
+@media print{:root{--ink:#000;--paper:#fff;--quiet:#333;--band:#fff}main,header{max-width:none;padding:0}h2{break-after:avoid}tr{break-inside:avoid}.exercise{border:2px solid #000}}
 `;
 
 const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
 
-const NOWHERE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** What a page may say of itself; who may frame it only a header can say. */
+const ITSELF = "base-uri 'none'; form-action 'none'";
+const NOWHERE = `${ITSELF}; frame-ancestors 'none'`;
 /** Nothing but the one style above: no script, no request to anywhere. */
-const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; ${NOWHERE}`;
+const ONE_STYLE = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'`;
+const POLICY = `${ONE_STYLE}; ${NOWHERE}`;
 /** A style and scripts of the own origin as well, and requests to it; no script may write markup. */
 const OWN_POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}' 'self'; script-src 'self'; connect-src 'self'; ${NOWHERE}; require-trusted-types-for 'script'; trusted-types 'none'`;
 
@@ -42,8 +47,10 @@ export function renderPage(opts: {
   refreshSeconds?: number;
   /** Addresses of this origin: a stylesheet and a script (an ES module), for a page that computes. Others have no script at all. */
   own?: { style: string; script: string };
+  /** It is a file, which nobody sends a header with. */
+  alone?: boolean;
 }): Page {
-  const { definition, title, body, refreshSeconds, own } = opts;
+  const { definition, title, body, refreshSeconds, own, alone = false } = opts;
   const exercise = definition.mode === "exercise";
   const refresh =
     refreshSeconds === undefined ? "" : html`<meta http-equiv="refresh" content="${String(refreshSeconds)}">`;
@@ -57,6 +64,7 @@ export function renderPage(opts: {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+${alone ? html`<meta http-equiv="Content-Security-Policy" content="${ONE_STYLE}; ${ITSELF}">` : ""}
 ${refresh}
 <title>${exercise ? "EXERCISE: " : ""}${title}</title>
 <style>${raw(STYLE)}</style>
