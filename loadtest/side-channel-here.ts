@@ -12,6 +12,7 @@ import { createShelf } from "../services/release/shelf.ts";
 import { selectAfter, selectOne } from "../services/release/store.ts";
 import { buildApp as buildWatch } from "../services/watch/app.ts";
 import { createBusWatch } from "../services/watch/bus.ts";
+import { createDeliveryWatch } from "../services/watch/delivery.ts";
 import { createRecordWatch } from "../services/watch/record.ts";
 import { statusOf } from "../services/watch/status.ts";
 import { createKeyBook } from "../shared/ledger/keys.ts";
@@ -125,8 +126,10 @@ async function watchApp(harness: Harness, pool: ReturnType<typeof openPool>, nc:
   const { definition, hash } = harness.sample;
   const record = createRecordWatch({ pool, definition, hash, log, now });
   const bus = createBusWatch({ connection: () => nc, log, now });
-  await Promise.all([record.look(), bus.look()]);
-  const status = () => statusOf({ definition, hash }, [], record.view(), bus.view(), now());
+  const delivery = createDeliveryWatch({ pool, url: undefined, log, now });
+  await Promise.all([record.look(), bus.look(), delivery.look()]);
+  const views = () => ({ services: [], record: record.view(), bus: bus.view(), delivery: delivery.view() });
+  const status = () => statusOf({ definition, hash }, views(), now());
   return buildWatch({ log, metrics: createMetrics("watch"), definition, status });
 }
 

@@ -53,9 +53,11 @@ const RIGHTS: Record<Role, Partial<Record<string, string[]>>> = {
   release: {
     select: words(`ledger.checkpoint ledger.cosignature ledger.definition ledger.entry ledger.head ledger.origin
       ledger.statement recount.answer release.data_key_share release.key_share tabulate.candidate`),
+    call: ["release.record_delivery"],
   },
   watch: {
-    select: words("ledger.checkpoint ledger.entry ledger.gate_fact ledger.head ledger.lift release.key_share"),
+    select: words(`ledger.checkpoint ledger.entry ledger.gate_fact ledger.head ledger.lift release.delivery
+      release.key_share`),
   },
 };
 

@@ -4,6 +4,7 @@ import { type MadeRelease, makeRelease, type Twist } from "../services/release/f
 import { createPublicLog } from "../services/release/log.ts";
 import { trustOf } from "../services/release/opened.ts";
 import { createOpening, type Opening, type Stored, storedIn } from "../services/release/opening.ts";
+import { createSealedSource } from "../services/release/sealed.ts";
 import { createShelf } from "../services/release/shelf.ts";
 import * as store from "../services/release/store.ts";
 import type { Release } from "../shared/formats/release.ts";
@@ -14,6 +15,7 @@ import { authorityOfDefinition } from "../shared/platform/log-authorities.ts";
 import { createHeardLog } from "../shared/platform/log-fixture.ts";
 import { createMetrics } from "../shared/platform/metrics.ts";
 import { openPool } from "../shared/platform/postgres.ts";
+import { createTokenReader } from "../shared/platform/pull-token.ts";
 import { dataKeyShare } from "../shared/platform/release-seal.ts";
 import { unwrapDataKey } from "../shared/platform/seal.ts";
 import { vaultOf } from "../shared/platform/vault-fixture.ts";
@@ -45,6 +47,8 @@ export interface OpenedWorld {
   lift(): Promise<void>;
   /** The next release, of the log as it stands; `withheld`: states on hold. It is on the shelf afterwards. */
   release(withheld?: readonly string[], twist?: Twist): Promise<MadeRelease>;
+  /** The same as far as it goes before its shares are given: `release` goes on from here. */
+  seal(twist?: Twist): Promise<MadeRelease>;
   /** The statement that announces a release, signed by both counts, at the end of the log; answers its entry. */
   announce(made: MadeRelease, verdict?: Written["verdict"]): Promise<number>;
   /** Gives shares of every data key of the log that has none; `change` spoils one count's. */
@@ -96,6 +100,11 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     now: () => world.now,
     log: lines,
   });
+  const sealedSource = createSealedSource({
+    selectNewestAnswer: () => store.selectNewestAnswer(pool),
+    selectSealedPair: (number, size) => store.selectSealedPair(pool, number, size),
+    log: lines,
+  });
   const app = await buildApp({
     log: lines,
     metrics: createMetrics("release"),
@@ -105,6 +114,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     shelf,
     publicLog,
     opening,
+    sealed: { source: sealedSource, readToken: createTokenReader(definition, hash), wallNow: () => world.now },
     findStatement: (sha256) => store.findStatement(pool, sha256),
     now: () => world.now,
     retrySeconds,
@@ -112,6 +122,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     pingNats: async () => undefined,
   });
   const made: MadeRelease[] = [];
+  let sealed: MadeRelease | undefined;
 
   const world: OpenedWorld = {
     log,
@@ -125,6 +136,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     async look() {
       await shelf.take(() => undefined);
       await opening.facts.round();
+      await sealedSource.round();
     },
     ask: async (path, init) => app.request(path, init),
     async codeOf(path, init) {
@@ -138,11 +150,23 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
       const lift = { type: "lift", ...say.common("EU", "tabulate-1"), clocks } as const;
       await log.append(say.signed(lift, "tabulate-1", "recount-1"));
     },
+    async seal(twist = {}) {
+      const id = { number: made.length + 1, size: log.size() };
+      sealed = await nextRelease(harness, query, id, made.at(-1)?.sha256 ?? null, [], twist);
+      await storeSealed(query, sealed);
+      await world.look();
+      return sealed;
+    },
     async release(withheld = [], twist = {}) {
       const id = { number: made.length + 1, size: log.size() };
-      const next = await nextRelease(harness, query, id, made.at(-1)?.sha256 ?? null, withheld, twist);
+      const isSealed = sealed?.number === id.number;
+      const next =
+        sealed !== undefined && isSealed
+          ? sealed
+          : await nextRelease(harness, query, id, made.at(-1)?.sha256 ?? null, withheld, twist);
       made.push(next);
-      await storeRelease(query, next);
+      if (!isSealed) await storeSealed(query, next);
+      await storeShares(query, next);
       await world.look();
       return next;
     },
@@ -206,7 +230,7 @@ async function nextRelease(
   return { ...(await makeRelease(sample, id, previous, { checkpoint: { root }, ...twist, says })), checkpoint };
 }
 
-async function storeRelease(query: Pool["query"], made: MadeRelease): Promise<void> {
+async function storeSealed(query: Pool["query"], made: MadeRelease): Promise<void> {
   const { number, size } = made;
   await query("insert into tabulate.candidate (number, size, sealed) values ($1, $2, $3)", [
     number,
@@ -214,6 +238,10 @@ async function storeRelease(query: Pool["query"], made: MadeRelease): Promise<vo
     made.candidate,
   ]);
   await query("insert into recount.answer (number, size, sealed) values ($1, $2, $3)", [number, size, made.answer]);
+}
+
+async function storeShares(query: Pool["query"], made: MadeRelease): Promise<void> {
+  const { number, size } = made;
   for (const [by, share] of [
     ["tabulate", made.tabulateShare],
     ["recount", made.recountShare],

@@ -199,7 +199,14 @@ describe("a function that writes", () => {
     );
     const settings = ["search_path=pg_catalog, pg_temp"];
     expect(rows).toEqual(
-      ["become_writer", "give_data_key_shares", "give_key_share", "record_gate_fact", "record_lift"].map((name) => {
+      [
+        "become_writer",
+        "give_data_key_shares",
+        "give_key_share",
+        "record_delivery",
+        "record_gate_fact",
+        "record_lift",
+      ].map((name) => {
         return { name, settings, owner: "scrutin_owner" };
       }),
     );
@@ -217,6 +224,7 @@ describe("a function that writes", () => {
       { name: "become_writer", roles: "scrutin_ledger" },
       { name: "give_data_key_shares", roles: "scrutin_recount scrutin_tabulate" },
       { name: "give_key_share", roles: "scrutin_recount scrutin_tabulate" },
+      { name: "record_delivery", roles: "scrutin_release" },
       { name: "record_gate_fact", roles: "scrutin_ledger" },
       { name: "record_lift", roles: "scrutin_ledger" },
     ]);

@@ -301,6 +301,18 @@ grant select on release.data_key_share to scrutin_recount;
 grant select on release.data_key_share to scrutin_release;
 grant select on release.data_key_share to scrutin_tabulate;
 
+create table release.delivery (
+  key text not null,
+  number bigint not null,
+  sha256 bytea not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  constraint delivery_pkey PRIMARY KEY (key),
+  constraint delivery_key_check CHECK ((length(key) <= 64)),
+  constraint delivery_sha256_check CHECK ((length(sha256) = 32))
+);
+-- owner scrutin_owner
+grant select on release.delivery to scrutin_watch;
+
 create table release.key_share (
   number bigint not null,
   size bigint not null,
@@ -384,6 +396,18 @@ grant select on tabulate.proposal to scrutin_tabulate;
 -- column type: {scrutin_tabulate=a/scrutin_owner}
 -- column payload: {scrutin_tabulate=a/scrutin_owner}
 -- column signature: {scrutin_tabulate=a/scrutin_owner}
+
+-- Views and sequences
+
+create view ledger.announced as
+ SELECT e.index,
+    e.received,
+    s.clear
+   FROM (ledger.entry e
+     JOIN ledger.statement s ON ((s.index = e.index)))
+  WHERE (e.type = 'release'::text);
+-- owner scrutin_owner
+grant select on ledger.announced to scrutin_watch;
 
 -- Functions
 
@@ -726,6 +750,19 @@ end
 $function$
 ;
 -- owner scrutin_owner
+
+CREATE OR REPLACE FUNCTION release.record_delivery(key text, number bigint, sha256 bytea)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into release.delivery (key, number, sha256) values ($1, $2, $3)
+    on conflict (key) do update set number = excluded.number, sha256 = excluded.sha256, at = clock_timestamp()
+$function$
+;
+-- owner scrutin_owner
+grant execute on function release.record_delivery(key text, number bigint, sha256 bytea) to scrutin_release;
 
 CREATE OR REPLACE FUNCTION release.wall()
  RETURNS trigger

@@ -4,11 +4,13 @@ import type { Register } from "../../shared/definition/register.ts";
 import { answersWithin } from "../../shared/platform/answers.ts";
 import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
+import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
 import { type Caching, JSON_TYPE, prefersCsv, prepare, type Representation, respond } from "./representation.ts";
+import { addSealed, type SealedRoutes } from "./sealed.ts";
 import type { Shelf, Shown } from "./shelf.ts";
 import { addVerifyPage } from "./verify/serve.ts";
 
@@ -22,6 +24,10 @@ export interface ReleaseDeps extends LogRoutes {
   signatures: unknown;
   shelf: Pick<Shelf, "list" | "latest" | "find">;
   opening: Opening;
+  /** Undefined: the definition names no key of the Parliament. */
+  sealed?: Omit<SealedRoutes, "metrics" | "now"> | undefined;
+  /** Who fetched what; nobody's unless given. */
+  delivery?: DeliveryRoutes;
   /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
   retrySeconds: () => number;
   status: () => { looked: boolean; broken: boolean };
@@ -65,10 +71,12 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     if (shelf.latest() === undefined && isEmbargoed(c.req.method, c.req.path)) throw embargo(deps.retrySeconds);
     await next();
   });
+  if (deps.delivery !== undefined) addDelivery(app, deps.delivery);
   addReleases(app, deps);
   await addDefinition(app, deps);
   addLog(app, deps);
   addOpened(app, deps.opening);
+  if (deps.sealed !== undefined) addSealed(app, { ...deps.sealed, metrics, now: deps.now });
   await addVerifyPage(app, register);
   app.get("/", (c) => {
     const { document, policy } = frontPage(register, shelf.latest());

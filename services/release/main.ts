@@ -19,13 +19,25 @@ import { type ReadAuthority, readAuthorities } from "../../shared/platform/log-a
 import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { readPublicationKey } from "../../shared/platform/publication-key.ts";
+import { createTokenReader } from "../../shared/platform/pull-token.ts";
 import { buildApp } from "./app.ts";
+import { BUNDLES, checkBundleCommand, createBundleWriter } from "./bundle/writer.ts";
+import { createDelivery } from "./delivery.ts";
 import { createPublicLog, storedLogIn } from "./log.ts";
 import { trustOf } from "./opened.ts";
 import { createOpening, storedIn } from "./opening.ts";
 import { createPublisher } from "./publish.ts";
+import { releaseProof } from "./release-proofs.ts";
+import { createSealedSource } from "./sealed.ts";
 import { createShelf } from "./shelf.ts";
-import { selectAfter, selectDefinitionHash, selectOne } from "./store.ts";
+import {
+  recordDelivery,
+  selectAfter,
+  selectDefinitionHash,
+  selectNewestAnswer,
+  selectOne,
+  selectSealedPair,
+} from "./store.ts";
 
 runService("release", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("release", {
@@ -36,13 +48,15 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
     SCRUTIN_KEY_FILE: SCRUTIN_KEY_FILE.optional(),
+    ...BUNDLES,
   });
+  await checkBundleCommand(config);
   const listen = await readListen(config);
   const database = await readDatabase(config);
   const bus = await readNats(config);
   const loaded = await loadDefinition(config);
   const { register, hash } = loaded;
-  await readPublicationKey(config, loaded.definition);
+  const signFile = await readPublicationKey(config, loaded.definition);
   const pool = openPool({ ...database, service: "release", log });
   onStop(() => pool.end());
   await waitForPostgres(pool, log);
@@ -83,6 +97,18 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
   });
   // Everything that was published before is on the shelf again, and hashed, before anyone can ask for it.
   await Promise.all([publisher.round(), publicLog.round()]);
+  const sealedSource = createSealedSource({
+    selectNewestAnswer: () => selectNewestAnswer(pool),
+    selectSealedPair: (number, size) => selectSealedPair(pool, number, size),
+    log,
+  });
+  const hasParliament = loaded.definition.publication !== undefined;
+  if (hasParliament) await sealedSource.round();
+  const readToken = createTokenReader(loaded.definition, hash);
+  const delivery = createDelivery({
+    record: (key, { number, sha256 }) => recordDelivery(pool, key, number, sha256),
+    log,
+  });
   const retrySeconds = () => randomInt(1, 6);
   const opening = createOpening({
     stored: storedIn(pool),
@@ -106,6 +132,8 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     findStatement: opening.findStatement,
     now: () => performance.now(),
     opening,
+    sealed: hasParliament ? { source: sealedSource, readToken, wallNow: systemClock } : undefined,
+    delivery: { readToken, wallNow: systemClock, list: shelf.list, note: delivery.note },
     retrySeconds,
     status: publisher.status,
     pingNats: () => nc.flush(),
@@ -114,6 +142,27 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
   onStop(() => server.close());
   const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
   onStop(() => follower.stop());
+  if (hasParliament) {
+    const sealer = follow({ nc, subjects: [SUBJECTS.sealed], round: sealedSource.round, fail });
+    onStop(() => sealer.stop());
+  }
+  const deliveries = follow({ nc, subjects: [], round: delivery.round, fail });
+  onStop(() => deliveries.stop());
+  if (config.SCRUTIN_BUNDLE_FOLDER !== undefined) {
+    const { round } = createBundleWriter({
+      ...loaded,
+      signFile,
+      folder: config.SCRUTIN_BUNDLE_FOLDER,
+      command: config.SCRUTIN_BUNDLE_COMMAND,
+      list: shelf.list,
+      find: publisher.find,
+      proofOf: (listed) => releaseProof(listed, opening),
+      raise,
+      log,
+    });
+    const bundles = follow({ nc, subjects: [SUBJECTS.sealed], round, fail });
+    onStop(() => bundles.stop());
+  }
   const grower = follow({ nc, subjects: [SUBJECTS.appended], round: publicLog.round, fail });
   onStop(() => grower.stop());
   const reader = follow({ nc, subjects: [SUBJECTS.appended], round: opening.facts.round, fail });

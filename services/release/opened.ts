@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import type { z } from "zod";
 import type { Definition } from "../../shared/definition/schema.ts";
 import type { Release } from "../../shared/formats/release.ts";
 import { authorityOf, firstAuthority, type LogAuthority } from "../../shared/ledger/authority.ts";
 import { readCheckpoint } from "../../shared/ledger/checkpoint.ts";
-import { joinShares, releaseSignatureHolds } from "../../shared/platform/release-seal.ts";
+import { detachedSignatures, joinShares, releaseSignatureHolds } from "../../shared/platform/release-seal.ts";
 import { open, SealBroken } from "../../shared/platform/seal.ts";
+import { Answer, Candidate } from "../../shared/platform/sealed-copy.ts";
 import { keysOfRole } from "../../shared/platform/vault-keys.ts";
 import type { VerifyKey } from "../../shared/statement/ed25519.ts";
 import type { SealedRelease } from "./store.ts";
@@ -30,6 +31,8 @@ export interface OpenedRelease {
   sha256: string;
   /** Both signatures as a general JWS with its payload detached (RFC 7515, 7.2.1 and appendix F). */
   signatures: string;
+  /** What its seal was opened with, hex. */
+  key: string;
 }
 
 /** Why a release is not served, in words and without a figure; nothing of it may leave. */
@@ -51,12 +54,6 @@ export function trustOf(
     authorities,
   };
 }
-
-const Candidate = z.strictObject({ release: z.string(), signature: z.string() });
-const Answer = z.discriminatedUnion("agrees", [
-  z.strictObject({ agrees: z.literal(true), signature: z.string() }),
-  z.strictObject({ agrees: z.literal(false), differs: z.string() }),
-]);
 
 /**
  * Opens a release with both shares and checks, in this order: the shares are of one release, the seals hold, both counts have
@@ -87,7 +84,8 @@ export async function openRelease(
   requireCheckpoint(release, sealed, await trust.authorities());
   requireSame("previous", release.previous, previous);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { release, bytes, sha256, signatures: detached([candidate.signature, answer.signature]) };
+  const signatures = detachedSignatures([candidate.signature, answer.signature]);
+  return { release, bytes, sha256, signatures, key: Buffer.from(key).toString("hex") };
 }
 
 function unseal<T>(key: Uint8Array, context: string, sealed: Uint8Array | null, shape: z.ZodType<T>): T {
@@ -121,12 +119,4 @@ function requireCheckpoint(
   requireSame("size", release.checkpoint.size, size);
   requireSame("size", signed.size, size);
   requireSame("root", release.checkpoint.root, Buffer.from(signed.root).toString("base64"));
-}
-
-function detached(compacts: readonly string[]): string {
-  const signatures = compacts.map((compact) => {
-    const [header, , signature] = compact.split(".");
-    return { protected: header, signature };
-  });
-  return JSON.stringify({ signatures });
 }

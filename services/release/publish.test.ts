@@ -10,6 +10,7 @@ const listed = (number: number): Listed => ({
   size: number * 10,
   asOf: "2024-06-09T21:00:01.000Z",
   status: "PROVISIONAL",
+  key: "0".repeat(64),
 });
 
 /** A publisher over looks that a test scripts: what each finds, and how it ends. */

@@ -11,6 +11,8 @@ export interface Listed {
   size: number;
   asOf: string;
   status: Release["status"];
+  /** 32 bytes, hex: opens the sealed copy of this number and size (`/v1/sealed`). */
+  key: string;
 }
 
 /** A release ready to be sent. */
@@ -101,14 +103,14 @@ export function createShelf({ trust, selectAfter, selectOne }: ShelfSources): Sh
   };
 }
 
-async function shown({ release, bytes, sha256, signatures }: OpenedRelease): Promise<Shown> {
+async function shown({ release, bytes, sha256, signatures, key }: OpenedRelease): Promise<Shown> {
   const [json, csv, detached] = await Promise.all([
     prepare(JSON_TYPE, bytes),
     prepare(CSV_TYPE, releaseCsv(release)),
     prepare("application/jose+json", signatures),
   ]);
   const { number, asOf, status, checkpoint, union, states } = release;
-  const listed = { number, sha256, size: checkpoint.size, asOf, status };
+  const listed = { number, sha256, size: checkpoint.size, asOf, status, key };
   const withheld = new Set(states.filter((state) => state.withheld).map(({ state }) => state));
   return { listed, json, csv, signatures: detached, union, withheld };
 }

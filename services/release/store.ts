@@ -280,3 +280,34 @@ export async function selectBodies(db: Db, from: number, to: number): Promise<Ui
   );
   return rows.map(({ body }) => body);
 }
+
+/** A release that both counts have sealed, agreed or not; whether its key was given is not asked. */
+export interface SealedPair {
+  number: number;
+  size: number;
+  candidate: Uint8Array;
+  answer: Uint8Array;
+}
+
+/** Number and size of the newest that has an answer; undefined while none has. */
+export async function selectNewestAnswer(db: Db): Promise<{ number: number; size: number } | undefined> {
+  const { rows } = await db.query<{ number: number; size: number }>(
+    "select number, size from recount.answer order by number desc, size desc limit 1",
+  );
+  return rows[0];
+}
+
+export async function selectSealedPair(db: Db, number: number, size: number): Promise<SealedPair | undefined> {
+  const { rows } = await db.query<SealedPair>(
+    `select number, size, c.sealed as candidate, a.sealed as answer
+       from tabulate.candidate c join recount.answer a using (number, size)
+      where number = $1 and size = $2`,
+    [number, size],
+  );
+  return rows[0];
+}
+
+/** The last release that a key of the Parliament has fetched. */
+export async function recordDelivery(db: Db, key: string, number: number, sha256: string): Promise<void> {
+  await db.query("select release.record_delivery($1, $2, $3)", [key, number, Buffer.from(sha256, "hex")]);
+}

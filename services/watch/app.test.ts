@@ -5,6 +5,7 @@ import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
 import { buildApp } from "./app.ts";
 import type { BusView } from "./bus.ts";
+import type { DeliveryView } from "./delivery.ts";
 import { createFeeds, feedViews } from "./feeds.ts";
 import { factsOf, gateView } from "./gate.ts";
 import type { ServiceView } from "./probes.ts";
@@ -19,11 +20,12 @@ interface Views {
   services?: ServiceView[];
   record?: Partial<RecordView>;
   bus?: Partial<BusView>;
+  delivered?: Partial<DeliveryView>;
   mode?: "live" | "exercise";
   now?: number;
 }
 
-function appOf({ services = [], record = {}, bus = {}, mode = "exercise", now = NOW }: Views) {
+function appOf({ services = [], record = {}, bus = {}, delivered = {}, mode = "exercise", now = NOW }: Views) {
   const { definition, hash } = sampleDefinition({ edit: (changed) => Object.assign(changed, { mode }) });
   const facts = factsOf(definition, []);
   const recorded: RecordView = {
@@ -36,11 +38,20 @@ function appOf({ services = [], record = {}, bus = {}, mode = "exercise", now = 
     ...record,
   };
   const heard: BusView = { nats: { well: true, since: ISO, streams: [] }, published: null, incidents: [], ...bus };
+  const delivery: DeliveryView = {
+    url: null,
+    state: "nothing-yet",
+    since: ISO,
+    announced: null,
+    shown: null,
+    fetched: [],
+    ...delivered,
+  };
   return buildApp({
     log: createHeardLog().log,
     metrics: createMetrics("watch"),
     definition,
-    status: () => statusOf({ definition, hash }, services, recorded, heard, now),
+    status: () => statusOf({ definition, hash }, { services, record: recorded, bus: heard, delivery }, now),
   });
 }
 

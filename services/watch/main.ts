@@ -1,4 +1,5 @@
 import type { NatsConnection } from "nats";
+import { z } from "zod";
 import { systemClock } from "../../shared/platform/clock.ts";
 import {
   loadDefinition,
@@ -17,6 +18,7 @@ import { openNats } from "../../shared/platform/nats.ts";
 import { openPool } from "../../shared/platform/postgres.ts";
 import { buildApp } from "./app.ts";
 import { createBusWatch } from "./bus.ts";
+import { createDeliveryWatch } from "./delivery.ts";
 import { createServiceProbes, ServiceAddresses } from "./probes.ts";
 import { createRecordWatch } from "./record.ts";
 import { statusOf } from "./status.ts";
@@ -24,6 +26,11 @@ import { statusOf } from "./status.ts";
 const SCRUTIN_SERVICES = ServiceAddresses.describe(
   'Give the addresses of the services: {"ingest": "http://127.0.0.1:8080", …}.',
 );
+
+const SCRUTIN_PUBLICATION_URL = z
+  .url("holds what is no URL")
+  .describe("Give the address at which the public reaches the releases, or leave it out: that of release is taken.")
+  .optional();
 
 runService("watch", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("watch", {
@@ -34,6 +41,7 @@ runService("watch", async ({ log, metrics, onStop, fail }) => {
     SCRUTIN_DEFINITION_SIGNATURES,
     SCRUTIN_AUTHORITY,
     SCRUTIN_SERVICES,
+    SCRUTIN_PUBLICATION_URL,
   });
   const listen = await readListen(config);
   const database = await readDatabase(config);
@@ -54,8 +62,15 @@ runService("watch", async ({ log, metrics, onStop, fail }) => {
   const probes = createServiceProbes({ services, fetchOf, now });
   const record = createRecordWatch({ pool, definition, hash, log, now });
   const bus = createBusWatch({ connection: () => nc, log, now });
-  for (const { look } of [probes, record, bus]) onStop(lookAgain(look, fail));
-  const status = () => statusOf({ definition, hash }, probes.views(), record.view(), bus.view(), now());
+  const url = config.SCRUTIN_PUBLICATION_URL ?? services.release;
+  const delivery = createDeliveryWatch({ pool, url, now, log });
+  for (const { look } of [probes, record, bus, delivery]) onStop(lookAgain(look, fail));
+  const status = () =>
+    statusOf(
+      { definition, hash },
+      { services: probes.views(), record: record.view(), bus: bus.view(), delivery: delivery.view() },
+      now(),
+    );
   const server = await serve(buildApp({ log, metrics, definition, status }), {
     ...listen,
     log,

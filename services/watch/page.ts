@@ -1,6 +1,7 @@
 import { html } from "hono/html";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { type Html, type Page, renderPage } from "../../shared/platform/page.ts";
+import type { DeliveryState } from "./delivery.ts";
 import type { FeedView } from "./feeds.ts";
 import type { ServiceView } from "./probes.ts";
 import type { Status } from "./status.ts";
@@ -20,6 +21,8 @@ ${table(["Service", "State", "Since", "Parts"], status.services.map(serviceRow))
 ${table(["What", "State", "Since or as of", "More"], dependencyRows(status))}
 <h2>The embargo</h2>
 ${gate(status)}
+<h2>Delivery</h2>
+${delivery(status)}
 <h2>Feeds</h2>
 ${table(["State", "Feed", "Polls", "Last heard", "Statements", "Tallies received", "Units"], status.feeds.map(feedRow))}
 <h2>Incidents</h2>
@@ -76,6 +79,35 @@ function gate({ gate: { lifted, liftedAt, lastClose, reasons } }: Status): Html 
   if (reasons.length === 0) return html`<p>In force. Nothing that is seen here stands against the lift.</p>`;
   return html`<p>In force. The last polls close at ${time(lastClose)}. Open reasons: ${String(reasons.length)}.</p>
 <ul>${reasons.map(({ code, says }) => html`<li>${says} <span class="quiet">${code}</span></li>`)}</ul>`;
+}
+
+const DELIVERED: Record<DeliveryState, [well: boolean, says: string]> = {
+  "nothing-yet": [true, "nothing to deliver yet"],
+  "not-watched": [true, "nothing is read back: no address was given"],
+  equal: [true, "what is shown is what was released"],
+  behind: [false, "what is shown is not the newest release"],
+  differs: [false, "what is shown is NOT what was released"],
+  "no-answer": [false, "the publication endpoint gives no release"],
+};
+
+function delivery({ delivery: { url, state, since, announced, shown, fetched } }: Status): Html {
+  const [well, says] = DELIVERED[state];
+  const rows: Cell[][] = [
+    ["Released", announced === null ? "none" : `number ${announced.number}`, time(announced?.at ?? null), ""],
+    [
+      "Shown",
+      shown === null ? "none" : `number ${shown.number}`,
+      time(shown?.at ?? null),
+      html`${word(well, says, says)}, since ${time(since)}${url === null ? "" : ` at ${url}`}`,
+    ],
+    ...fetched.map(({ key, number, at, equal }): Cell[] => [
+      `Fetched by ${key}`,
+      `number ${number}`,
+      time(at),
+      word(equal, "what was released", "NOT what was released"),
+    ]),
+  ];
+  return table(["What", "Release", "At", "Compared"], rows);
 }
 
 function feedRow({ state, name, feed, polls, lastHeard, statements, tallies, units }: FeedView): Cell[] {

@@ -1,5 +1,6 @@
 import type { Definition } from "../../shared/definition/schema.ts";
 import type { BusView } from "./bus.ts";
+import type { DeliveryView } from "./delivery.ts";
 import type { ServiceView } from "./probes.ts";
 import type { RecordView } from "./record.ts";
 
@@ -21,15 +22,22 @@ export interface Status {
   gate: RecordView["gate"];
   feeds: RecordView["feeds"];
   releases: { given: RecordView["given"]; published: BusView["published"] };
+  delivery: DeliveryView;
   incidents: BusView["incidents"];
+}
+
+/** What each of its parts sees. */
+export interface Views {
+  services: ServiceView[];
+  record: RecordView;
+  bus: BusView;
+  delivery: DeliveryView;
 }
 
 /** Puts the views together; `now` in ms. */
 export function statusOf(
   { definition, hash }: { definition: Definition; hash: string },
-  services: ServiceView[],
-  record: RecordView,
-  bus: BusView,
+  { services, record, bus, delivery }: Views,
   now: number,
 ): Status {
   const { mode, election, title } = definition;
@@ -40,6 +48,7 @@ export function statusOf(
     ...(ownLog ? [] : ["the log in Postgres is about another definition"]),
     ...(bus.nats.well ? [] : ["NATS does not answer"]),
     ...overdueFeeds(feeds),
+    ...undelivered(delivery),
   ];
   return {
     mode,
@@ -55,8 +64,18 @@ export function statusOf(
     gate,
     feeds,
     releases: { given, published: bus.published },
+    delivery,
     incidents: bus.incidents,
   };
+}
+
+function undelivered({ state, shown, fetched }: DeliveryView): string[] {
+  const wrong = fetched.filter(({ equal }) => !equal).map(({ key, number }) => `${key} has another release ${number}`);
+  if (state === "differs")
+    return [`release ${shown?.number ?? ""} as it is shown is not the one that was released`, ...wrong];
+  if (state === "behind") return [`release ${shown?.number ?? ""} is shown, and a newer one was released`, ...wrong];
+  if (state === "no-answer") return ["the publication endpoint gives no release", ...wrong];
+  return wrong;
 }
 
 /** One sentence for all of them: early in an exercise they are many. */

@@ -85,6 +85,26 @@ export async function selectLastGiven(db: Db): Promise<{ number: number; size: n
   return rows[0];
 }
 
+/** What the log has announced from entry `from` on: the statements of releases, as received. */
+export async function selectAnnounced(
+  db: Db,
+  from: number,
+): Promise<{ index: number; received: Date; clear: Uint8Array }[]> {
+  const { rows } = await db.query<{ index: number; received: Date; clear: Uint8Array }>(
+    "select index, received, clear from ledger.announced where index >= $1 order by index limit 1000",
+    [from],
+  );
+  return rows;
+}
+
+/** The last release that each key of the Parliament has fetched. */
+export async function selectDeliveries(db: Db): Promise<{ key: string; number: number; sha256: Buffer; at: Date }[]> {
+  const { rows } = await db.query<{ key: string; number: number; sha256: Buffer; at: Date }>(
+    "select key, number, sha256, at from release.delivery order by key limit 64",
+  );
+  return rows;
+}
+
 export async function selectPostgresTime(db: Db): Promise<Date> {
   const { rows } = await db.query<{ now: Date }>("select clock_timestamp() as now");
   if (rows[0] === undefined) throw new Error("Postgres gave no time");

@@ -115,3 +115,12 @@ export function signRelease(kid: string, bytes: Uint8Array, sign: (message: Uint
 export function releaseSignatureHolds(kid: string, key: VerifyKey, bytes: Uint8Array, signature: string): boolean {
   return detachedHolds(kid, key, RELEASE_TYP, bytes, signature);
 }
+
+/** Both signatures as they are served: a general JWS with its payload detached (RFC 7515, 7.2.1 and appendix F). */
+export function detachedSignatures(compacts: readonly string[]): string {
+  const signatures = compacts.map((compact) => {
+    const [header, , signature] = compact.split(".");
+    return { protected: header, signature };
+  });
+  return JSON.stringify({ signatures });
+}

@@ -185,6 +185,16 @@ export const PROBLEMS = {
     title: "There is no release of that number.",
     todo: "See /v1/releases for those there are.",
   },
+  "pull.unauthorized": {
+    status: 401,
+    title: "This address is for the Parliament, and the request carries no token of theirs that holds now.",
+    todo: "Send `Authorization: Bearer` with a token that a key of the definition's `publication.parliament` has signed within the hour; check your clock.",
+  },
+  "sealed.unknown": {
+    status: 404,
+    title: "There is no such sealed release.",
+    todo: "Ask for /v1/sealed/latest; the first is there a moment after the log begins.",
+  },
   "embargo.in-force": {
     status: 403,
     title: "Polls are still open in the Union; no result may be given.",

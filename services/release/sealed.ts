@@ -1,0 +1,187 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Context } from "hono";
+import type { Logger } from "pino";
+import { addressName, createBuckets, type Rate } from "../../shared/platform/bounds.ts";
+import { type App, type Env, Problem, remoteAddress } from "../../shared/platform/http.ts";
+import type { Metrics } from "../../shared/platform/metrics.ts";
+import type { ReadPullToken } from "../../shared/platform/pull-token.ts";
+import type { ReleaseId } from "../../shared/platform/release-seal.ts";
+import { encodeSealedCopy } from "../../shared/platform/sealed-copy.ts";
+import { type Caching, matches, plain, type Representation, respond } from "./representation.ts";
+import type { SealedPair } from "./store.ts";
+
+/**
+ * The next release as it lies sealed, for the Parliament alone: whoever holds it when its key comes has the result after 32 bytes. Nothing
+ * of it depends on a figure: neither its length nor when it is sealed anew, and whether the second count agrees is sealed too.
+ */
+export interface SealedSource {
+  /** One look for a newer copy; answers the ms until the next. Never rejects. */
+  round(): Promise<number>;
+  /** Undefined while there is none. Throws Problem `service.unavailable` as long as no look has reached the database. */
+  latest(): SealedCopyShown | undefined;
+  find(id: ReleaseId): Promise<Representation | undefined>;
+  /** Resolves when a look has found a newer copy, or when `signal` ends the wait. */
+  changed(signal: AbortSignal): Promise<void>;
+}
+
+export interface SealedCopyShown extends ReleaseId {
+  copy: Representation;
+}
+
+export interface SealedSources {
+  selectNewestAnswer: () => Promise<ReleaseId | undefined>;
+  selectSealedPair: (number: number, size: number) => Promise<SealedPair | undefined>;
+  log: Logger;
+}
+
+/** A new copy is written at most once a second and comes with a hint; a lost hint costs at most this. */
+export const LOOK_MS = 1_000;
+
+const SEALED_TYPE = "application/octet-stream";
+
+export function createSealedSource({ selectNewestAnswer, selectSealedPair, log }: SealedSources): SealedSource {
+  let looked = false;
+  let shown: SealedCopyShown | undefined;
+  const waiting = new Set<() => void>();
+
+  const find = async ({ number, size }: ReleaseId) => {
+    if (shown?.number === number && shown.size === size) return shown.copy;
+    const pair = await selectSealedPair(number, size);
+    return pair && plain(SEALED_TYPE, encodeSealedCopy(pair));
+  };
+
+  const look = async () => {
+    const newest = await selectNewestAnswer();
+    if (newest !== undefined && (newest.number !== shown?.number || newest.size !== shown.size)) {
+      const copy = await find(newest);
+      if (copy !== undefined) shown = { ...newest, copy };
+      for (const wake of waiting) wake();
+    }
+    looked = true;
+  };
+
+  return {
+    async round() {
+      await look().catch((error: unknown) => log.warn({ err: error }, "the look for a sealed release failed"));
+      return LOOK_MS;
+    },
+    latest() {
+      if (!looked) throw new Problem("service.unavailable", { retryAfterSeconds: 1 });
+      return shown;
+    },
+    find,
+    changed: (signal) =>
+      new Promise<void>((resolve) => {
+        const done = () => {
+          waiting.delete(done);
+          signal.removeEventListener("abort", done);
+          resolve();
+        };
+        if (signal.aborted) return resolve();
+        waiting.add(done);
+        signal.addEventListener("abort", done);
+      }),
+  };
+}
+
+export interface SealedRoutes {
+  source: SealedSource;
+  readToken: ReadPullToken;
+  /** ms since 1970: a token says from when to when it holds. */
+  wallNow: () => number;
+  /** Milliseconds, always forward. */
+  now: () => number;
+  metrics: Metrics;
+}
+
+/** The Parliament's few clients, behind one address; a signature is verified for each request. */
+export const PULLS_PER_ADDRESS: Rate = { perSecond: 10, burst: 50 };
+/** Requests that wait for a newer copy; beyond it they are answered at once. */
+export const MAX_HELD = 64;
+const MAX_WAIT_SECONDS = 30;
+
+/** It moves on; and nobody else may keep it for anyone. */
+const OWN: Caching = { cacheControl: "private, no-cache" };
+/** What was sealed once of a number and a size never changes. */
+const FOR_EVER: Caching = { cacheControl: "private, max-age=31536000, immutable" };
+
+const SEALED = "/v1/sealed";
+const CHALLENGE = { "www-authenticate": 'Bearer realm="sealed"' };
+
+/** `/v1/sealed/latest` and `/v1/sealed/<number>/<size>`: whoever has no token that holds learns of no path whether anything is at it. */
+export function addSealed(app: App, { source, readToken, wallNow, now, metrics }: SealedRoutes): void {
+  const pulled = metrics.counter(
+    "release_sealed_pulls_total",
+    "Sealed releases that were asked for with a token that holds.",
+  );
+  const refused = metrics.counter("release_pull_tokens_refused_total", "Requests for a sealed release without one.");
+  const ofAddress = createBuckets(PULLS_PER_ADDRESS);
+  app.use(`${SEALED}/*`, async (c, next) => {
+    const waitSeconds = ofAddress.take(addressName(remoteAddress(c)), now());
+    if (waitSeconds !== undefined) throw new Problem("rate.exceeded", { retryAfterSeconds: waitSeconds });
+    if ((await readToken(c.req.header("authorization"), wallNow())) === undefined) {
+      refused.inc();
+      throw new Problem("pull.unauthorized", { headers: CHALLENGE });
+    }
+    pulled.inc();
+    await next();
+  });
+  const hold = createHold(source);
+  app.get(`${SEALED}/latest`, async (c) => {
+    const waited = await hold(c);
+    const shown = source.latest();
+    if (shown === undefined) throw new Problem("sealed.unknown");
+    const contentLocation = `${SEALED}/${shown.number}/${shown.size}`;
+    if (waited) c.header("preference-applied", "wait");
+    return respond(c, shown.copy, { ...OWN, contentLocation });
+  });
+  app.get(`${SEALED}/:number/:size`, async (c) => {
+    const id = idOf(c.req.param("number"), c.req.param("size"));
+    const copy = id && (await found(source, id));
+    if (copy === undefined) throw new Problem("sealed.unknown");
+    return respond(c, copy, FOR_EVER);
+  });
+}
+
+function idOf(number: string, size: string): ReleaseId | undefined {
+  const isId = /^[1-9]\d{0,8}$/.test(number) && /^[1-9]\d{0,11}$/.test(size);
+  return isId ? { number: Number(number), size: Number(size) } : undefined;
+}
+
+async function found(source: SealedSource, id: ReleaseId): Promise<Representation | undefined> {
+  try {
+    return await source.find(id);
+  } catch (error) {
+    throw new Problem("service.unavailable", { retryAfterSeconds: 1, cause: error });
+  }
+}
+
+/**
+ * `Prefer: wait=N` (RFC 7240, 4.3): a client that has the latest copy by `If-None-Match` is answered when there is a newer one, or when the
+ * time is over. True if that was applied.
+ */
+function createHold(source: SealedSource): (c: Context<Env>) => Promise<boolean> {
+  let held = 0;
+  return async (c) => {
+    const [, asked] = /(?:^|[,\s])wait=(\d{1,4})(?:$|[,;\s])/i.exec(c.req.header("prefer") ?? "") ?? [];
+    const tag = c.req.header("if-none-match");
+    if (asked === undefined || tag === undefined) return false;
+    const has = () => matches(tag, source.latest()?.copy.sha256 ?? "");
+    if (!has() || held >= MAX_HELD) return false;
+    held++;
+    const left = new AbortController();
+    const leave = () => left.abort();
+    c.env?.outgoing?.once("close", leave);
+    const seconds = Math.min(Number(asked), MAX_WAIT_SECONDS);
+    const time = sleep(seconds * 1000, undefined, { signal: left.signal, ref: false }).then(leave, () => undefined);
+    try {
+      while (has() && !left.signal.aborted) await source.changed(left.signal);
+      return true;
+    } finally {
+      left.abort();
+      await time;
+      c.env?.outgoing?.off("close", leave);
+      held--;
+    }
+  };
+}
