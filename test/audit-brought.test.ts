@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import type { AuditOptions } from "../services/audit/audit.ts";
-import { UsageError } from "../shared/platform/publisher/discrepancy.ts";
 import type { Visit } from "../services/audit/visit.ts";
 import { sampleDefinition } from "../shared/definition/sample.ts";
+import { UsageError } from "../shared/platform/publisher/discrepancy.ts";
 import { importVerifyKey } from "../shared/statement/ed25519.ts";
 import { honestNight, voices } from "./audit-night.ts";
 import { evidenceOf, noteOf, proofOf, published, receiptOf, type Served } from "./audit-published.ts";

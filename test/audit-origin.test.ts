@@ -1,7 +1,5 @@
 import { sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { createClient } from "../shared/platform/publisher/client.ts";
-import { findAuthorities } from "../shared/platform/publisher/origins.ts";
 import { newSampleKey } from "../shared/definition/sample.ts";
 import { firstAuthority } from "../shared/ledger/authority.ts";
 import { signCheckpoint } from "../shared/ledger/checkpoint.ts";
@@ -9,6 +7,8 @@ import { cosign } from "../shared/ledger/cosignature.ts";
 import { canonical } from "../shared/ledger/entry.ts";
 import { RECEIPT_TYP, receiptPayload } from "../shared/ledger/receipt.ts";
 import { encodeBundle, TILE_WIDTH } from "../shared/ledger/tiles.ts";
+import { createClient } from "../shared/platform/publisher/client.ts";
+import { findAuthorities } from "../shared/platform/publisher/origins.ts";
 import { compactEnvelope } from "../shared/statement/jws.ts";
 import type { Statement } from "../shared/statement/types.ts";
 import { voices } from "./audit-night.ts";

@@ -7,6 +7,8 @@ import { inclusionProof, leafHash } from "../shared/ledger/merkle.ts";
 import { encodeProof } from "../shared/ledger/proof.ts";
 import { RECEIPT_TYP, receiptPayload } from "../shared/ledger/receipt.ts";
 import { createTileTree, encodeBundle, entriesPath, TILE_WIDTH, tilePath, tilesOf } from "../shared/ledger/tiles.ts";
+import { joinShares, keyShare } from "../shared/platform/release-seal.ts";
+import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { compactEnvelope } from "../shared/statement/jws.ts";
 import { OPEN_TYPES } from "../shared/statement/types.ts";
 import { asCsv } from "./audit-server.ts";
@@ -149,7 +151,8 @@ function putStatements({ log, listed }: World, put: Put): void {
   }
 }
 
-function putReleases({ listed, sample: { definition, hash } }: World, put: Put): void {
+function putReleases({ listed, sample }: World, put: Put): void {
+  const { definition, hash } = sample;
   const last = listed.at(-1);
   if (last === undefined) {
     for (const name of ["", "/latest", "/latest.csv", asCsv("/latest"), "/latest/signatures"])
@@ -158,7 +161,10 @@ function putReleases({ listed, sample: { definition, hash } }: World, put: Put):
   }
   const { mode, election } = definition;
   const releases = listed.map(({ number, size, sha256, release: { asOf, status } }) => {
-    return { number, sha256, size, asOf, status, url: `/v1/releases/${number}` };
+    const id = { number, size };
+    const key = joinShares(keyShare(vaultOf(sample), "tabulate", id), keyShare(vaultOf(sample), "recount", id));
+    const url = `/v1/releases/${number}`;
+    return { number, sha256, size, asOf, status, key: Buffer.from(key).toString("hex"), url };
   });
   put("/v1/releases", JSON.stringify({ mode, election, definition: hash, releases }));
   for (const made of listed) putRelease(String(made.number), made, put);

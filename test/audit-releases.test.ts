@@ -1,10 +1,10 @@
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { compareAnnouncements } from "../services/audit/announcements.ts";
-import { Discrepancy } from "../shared/platform/publisher/discrepancy.ts";
-import type { Client } from "../shared/platform/publisher/client.ts";
 import { firstAuthority } from "../shared/ledger/authority.ts";
 import type { Entry } from "../shared/ledger/entry.ts";
+import type { Client } from "../shared/platform/publisher/client.ts";
+import { Discrepancy } from "../shared/platform/publisher/discrepancy.ts";
 import { verifyKeyOf } from "../shared/statement/authentic.ts";
 import { honestNight, voices } from "./audit-night.ts";
 import { noteOf, proofOf, published, type Served } from "./audit-published.ts";

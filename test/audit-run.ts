@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { type AuditIo, type AuditOptions, audit } from "../services/audit/audit.ts";
-import type { DiscrepancyCode } from "../shared/platform/publisher/discrepancy.ts";
 import type { Report } from "../services/audit/report.ts";
+import type { DiscrepancyCode } from "../shared/platform/publisher/discrepancy.ts";
 import type { Served } from "./audit-published.ts";
 import { type FileServer, startFileServer } from "./audit-server.ts";
 

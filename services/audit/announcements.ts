@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { splitNote } from "../../shared/ledger/checkpoint.ts";
 import { leafHash } from "../../shared/ledger/merkle.ts";
-import { encodeProof, type Proof, readProof, verifyProof } from "../../shared/ledger/proof.ts";
+import { verifyProof } from "../../shared/ledger/proof.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
 import { ahead } from "../../shared/platform/publisher/ahead.ts";
 import type { Reach } from "../../shared/platform/publisher/checkpoint.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
 import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
 import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
-import type { Client } from "../../shared/platform/publisher/client.ts";
+import { MAX_PROOF_BYTES, PROOF_REASONS, proofAddress, readWritten } from "../../shared/platform/publisher/proofs.ts";
 import { type Listed, RELEASES, releaseAddress } from "../../shared/platform/publisher/releases.ts";
-import { statementAddress } from "./statements.ts";
+import { statementAddress } from "../../shared/platform/publisher/tiles.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /** Where the log announces each release, as the publisher says it: the proof of that entry, and the way to its statement. */
@@ -29,10 +30,6 @@ interface Sources {
   signal: AbortSignal;
 }
 
-const proofAddress = (number: number) => `${releaseAddress(number)}/proof`;
-
-/** An entry of 500 bytes, a checkpoint of 16 KiB at most, and at most 63 hashes. */
-const MAX_PROOF_BYTES = 64 * 1024;
 /** A redirect's body says nothing. */
 const MAX_REDIRECT_BYTES = 4 * 1024;
 const ANNOUNCED_AHEAD = 8;
@@ -94,19 +91,12 @@ async function wrongProof(
   if (proof.extra === undefined) return wrong("does not carry its entry");
   const { authorities, witnesses, quorum } = trusted;
   const verdict = verifyProof(proof, { authorities, witnesses, quorum, leaf: leafHash(body) });
-  if (verdict.kind === "refused") return wrong(REASONS[verdict.reason]);
+  if (verdict.kind === "refused") return wrong(PROOF_REASONS[verdict.reason]);
   // The log's own line stands first. Of whatever stands below the witnesses', nobody has said that it holds.
   if (splitNote(proof.checkpoint)?.lines.length !== 1 + verdict.cosigned.length)
     return wrong("has a line below its checkpoint that no witness of the definition has signed");
   return compareRoots(verdict, log, path);
 }
-
-const REASONS = {
-  checkpoint: "has a checkpoint that the log's key has not signed",
-  witnesses: "is not cosigned by enough witnesses",
-  leaf: "carries another entry than the log has there",
-  path: "has hashes that do not lead from its entry to its checkpoint",
-};
 
 /** The log that the proof is from must be the one that is shown here; of one that has grown since, only the entry is known. */
 async function compareRoots(
@@ -120,12 +110,6 @@ async function compareRoots(
   const [theirs, here] = [root, ours].map((hash) => Buffer.from(hash).toString("base64"));
   const what = `The checkpoint in ${path} signs the root ${theirs} for ${size} entries; the log that is shown here has ${here}.`;
   return new Discrepancy("log.forked", { path }, what);
-}
-
-/** A file that says what it says in the one way in which it is written. */
-function readWritten(served: Buffer): Proof | undefined {
-  const proof = readProof(served.toString("utf8"));
-  return proof !== undefined && Buffer.from(encodeProof(proof), "utf8").equals(served) ? proof : undefined;
 }
 
 async function followToStatement({ number, index }: Announced, body: Uint8Array, client: Client): Promise<void> {

@@ -1,16 +1,20 @@
 import { createRegister } from "../../shared/definition/register.ts";
 import type { Witness } from "../../shared/ledger/cosignature.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
-import { releaseReach } from "./announcements.ts";
 import { CHECKPOINT, type Reach, takeCheckpoint } from "../../shared/platform/publisher/checkpoint.ts";
-import { type DefinitionKey, type TrustedDefinition, takeDefinition } from "../../shared/platform/publisher/definition.ts";
+import { type Client, createClient } from "../../shared/platform/publisher/client.ts";
+import {
+  type DefinitionKey,
+  type TrustedDefinition,
+  takeDefinition,
+} from "../../shared/platform/publisher/definition.ts";
 import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import { findAuthorities } from "../../shared/platform/publisher/origins.ts";
+import { type Listed, RELEASES, releaseAddress, takeList } from "../../shared/platform/publisher/releases.ts";
+import { releaseReach } from "./announcements.ts";
 import { noFigures } from "./figures.ts";
 import { readFiles } from "./files.ts";
-import { type Client, createClient } from "../../shared/platform/publisher/client.ts";
-import { findAuthorities } from "../../shared/platform/publisher/origins.ts";
 import type { Progress } from "./progress.ts";
-import { type Listed, RELEASES, releaseAddress, takeList } from "../../shared/platform/publisher/releases.ts";
 import { type Learned, type Report, reportOf } from "./report.ts";
 import { createSample } from "./sample.ts";
 import { createSecondOpinion, type SecondOpinion } from "./second.ts";

@@ -1,17 +1,24 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Release, ReleaseHeader } from "../../shared/formats/release.ts";
 import { authorityOf } from "../../shared/ledger/authority.ts";
-import type { Statement } from "../../shared/statement/types.ts";
 import { ahead } from "../../shared/platform/publisher/ahead.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
+import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import {
+  type Listed,
+  RELEASES,
+  type ServedRelease,
+  takeList,
+  takeRelease,
+  wrongCsv,
+} from "../../shared/platform/publisher/releases.ts";
+import type { Statement } from "../../shared/statement/types.ts";
 import { type Announced, compareAnnouncements } from "./announcements.ts";
 import type { BothCounts } from "./counts.ts";
-import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
 import { firstDifference } from "./difference.ts";
-import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
 import type { Figures } from "./figures.ts";
-import type { Client } from "../../shared/platform/publisher/client.ts";
 import { compareLatest } from "./latest.ts";
-import { type Listed, RELEASES, type ServedRelease, takeList, takeRelease, wrongCsv } from "../../shared/platform/publisher/releases.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**

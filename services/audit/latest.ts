@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Answer, Client } from "../../shared/platform/publisher/client.ts";
 import type { TrustedDefinition } from "../../shared/platform/publisher/definition.ts";
 import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
-import type { Answer, Client } from "../../shared/platform/publisher/client.ts";
 import {
   csvAddresses,
   type Listed,

@@ -1,9 +1,9 @@
 import { parseArgs } from "node:util";
 import { parseVerifierKey, type Witness } from "../../shared/ledger/cosignature.ts";
-import { importVerifyKey } from "../../shared/statement/ed25519.ts";
-import { decodeBase64url } from "../../shared/statement/jws.ts";
+import { readDefinitionKey, readUrl } from "../../shared/platform/publisher/command-line.ts";
 import type { DefinitionKey } from "../../shared/platform/publisher/definition.ts";
 import { UsageError } from "../../shared/platform/publisher/discrepancy.ts";
+import { importVerifyKey } from "../../shared/statement/ed25519.ts";
 
 export const HELP = `Verifies a published election from public artefacts alone: the definition, the log and its witnesses, every statement and signature,
 every verdict by the rules, every release counted again by two codes. Needs no account and nothing but the address.
@@ -90,23 +90,6 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-}
-
-function readUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !["http:", "https:"].includes(url.protocol) || url.search !== "" || url.hash !== "")
-    throw new UsageError(`"${text}" is no address: give one such as https://results.example.eu, without a query.`);
-  return url;
-}
-
-function readDefinitionKey(text: string): DefinitionKey {
-  const [, id, publicKey = ""] = /^(?:([^=]+)=)?(.*)$/.exec(text) ?? [];
-  const raw = decodeBase64url(publicKey);
-  if (raw === undefined || importVerifyKey(raw) === undefined)
-    throw new UsageError(
-      `--definition-key ${text}: it is no Ed25519 key of 32 bytes in base64url, with or without "ID=" in front.`,
-    );
-  return { id, publicKey };
 }
 
 function readWitness(text: string): Witness {

@@ -3,14 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { DefinitionEntry, Entry } from "../../shared/ledger/entry.ts";
 import { readEntry } from "../../shared/ledger/read-entry.ts";
 import { TILE_WIDTH } from "../../shared/ledger/tiles.ts";
+import { ahead } from "../../shared/platform/publisher/ahead.ts";
+import type { Client } from "../../shared/platform/publisher/client.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import { bundlesOf, claimedIndex, statementAddress } from "../../shared/platform/publisher/tiles.ts";
 import { type Authenticity, authenticate, type Signers } from "../../shared/statement/authentic.ts";
 import { type Envelope, MAX_STATEMENT_BYTES, openEnvelope } from "../../shared/statement/jws.ts";
 import { MAX_TALLIES, OPEN_TYPES } from "../../shared/statement/types.ts";
-import { ahead } from "../../shared/platform/publisher/ahead.ts";
-import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
-import type { Client } from "../../shared/platform/publisher/client.ts";
 import type { RecordReader, Spool } from "./spool.ts";
-import { bundlesOf, claimedIndex } from "../../shared/platform/publisher/tiles.ts";
 import type { VerifiedLog } from "./tree.ts";
 
 /**
@@ -55,7 +55,6 @@ const TALLY_JUDGEMENT_BYTES = 1024;
 const MAX_JUDGEMENTS_BYTES = 64 * 1024 * 1024;
 const LOOK_MS = 500;
 
-export const statementAddress = (sha256: string) => `/statements/${sha256}`;
 export const judgementsAddress = (page: number) => `/log/judgements/${page}`;
 export const openedName = (page: number) => `opened-${page}`;
 

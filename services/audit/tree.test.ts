@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leafHash, rootOf } from "../../shared/ledger/merkle.ts";
 import { createTileTree, encodeBundle, entriesPath, TILE_WIDTH, tilePath, tilesOf } from "../../shared/ledger/tiles.ts";
+import type { Head } from "../../shared/platform/publisher/checkpoint.ts";
 import type { Client } from "../../shared/platform/publisher/client.ts";
 import { openSpool } from "./spool.ts";
-import { type Head, verifyTree } from "./tree.ts";
+import { verifyTree } from "./tree.ts";
 
 /** Entries that mean nothing: here they are only hashed. The larger tree has three levels. */
 const LARGE = 65_800;

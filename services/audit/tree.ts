@@ -11,16 +11,18 @@ import {
   widthAt,
 } from "../../shared/ledger/tiles.ts";
 import { ahead } from "../../shared/platform/publisher/ahead.ts";
-import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Head } from "../../shared/platform/publisher/checkpoint.ts";
 import type { Client } from "../../shared/platform/publisher/client.ts";
+import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import {
+  bundleAddress,
+  bundlesOf,
+  claimedIndex,
+  fetchBundle,
+  fetchTile,
+  tileAddress,
+} from "../../shared/platform/publisher/tiles.ts";
 import type { Spool } from "./spool.ts";
-import { bundleAddress, bundlesOf, claimedIndex, fetchBundle, fetchTile, tileAddress } from "../../shared/platform/publisher/tiles.ts";
-
-/** A head of the log: how many entries, and the hash of all of them. */
-export interface Head {
-  size: number;
-  root: Uint8Array;
-}
 
 /** The log whose every entry was hashed into the checkpoint's root. */
 export interface VerifiedLog extends Head {

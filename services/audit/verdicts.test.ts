@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { SAMPLE_CLOSE, sampleCommon, sampleDefinition } from "../../shared/definition/sample.ts";
 import type { Entry, Verdict } from "../../shared/ledger/entry.ts";
 import { createLedgerState } from "../../shared/ledger/state.ts";
-import type { Statement } from "../../shared/statement/types.ts";
 import { Discrepancy } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Statement } from "../../shared/statement/types.ts";
 import { compareVerdicts, type Judged } from "./verdicts.ts";
 
 /** What an audit lets pass of a ledger that refused by clocks which nobody can read from outside. */

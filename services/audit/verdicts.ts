@@ -12,8 +12,8 @@ import {
 } from "../../shared/ledger/entry.ts";
 import { judge } from "../../shared/ledger/judge.ts";
 import type { LedgerState } from "../../shared/ledger/state.ts";
-import type { Statement } from "../../shared/statement/types.ts";
 import { Discrepancy, type Where } from "../../shared/platform/publisher/discrepancy.ts";
+import type { Statement } from "../../shared/statement/types.ts";
 import type { Sequences } from "./sequences.ts";
 
 /** Verdicts: as they are opened, as the rules give them, and where the two differ. */

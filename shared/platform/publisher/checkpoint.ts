@@ -2,10 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { authorityOf, type LogAuthority, presentAuthority } from "../../ledger/authority.ts";
 import { parseCheckpoint, readCheckpoint, splitNote } from "../../ledger/checkpoint.ts";
 import { verifyCosignatures, type Witness } from "../../ledger/cosignature.ts";
+import type { Client } from "./client.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./client.ts";
-import type { Head } from "../../../services/audit/tree.ts";
+
+/** A head of the log: how many entries, and the hash of all of them. */
+export interface Head {
+  size: number;
+  root: Uint8Array;
+}
 
 /** A head that the log's key has signed. */
 export interface SignedHead extends Head {

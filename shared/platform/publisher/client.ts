@@ -12,16 +12,23 @@ export interface Answer {
   problem: string | undefined;
   /** Where a redirect leads, as it is written; none is followed. */
   location: string | undefined;
+  /** The ETag, as it is written. */
+  tag?: string | undefined;
 }
 
 export interface Client {
   /**
    * Asks for a path below the audited address. Of an answer that is larger than `maxBytes` one byte more is given, so that it is seen
-   * to be wrong. `accept`: the media type that one would rather have, where there are several. Rejects with Unreachable when there is no
-   * answer that stands within the patience, and with the signal's reason when it aborts.
+   * to be wrong. `accept`: the media type that one would rather have, where there are several; `more`: further headers. Rejects with
+   * Unreachable when there is no answer that stands within the patience, and with the signal's reason when it aborts.
    */
-  get(path: string, maxBytes: number, accept?: string): Promise<Answer>;
+  get(path: string, maxBytes: number, accept?: string, more?: Readonly<Record<string, string>>): Promise<Answer>;
   close(): void;
+}
+
+export interface StreamingClient extends Client {
+  /** One attempt at an answer whose body is read as it comes; whoever takes it ends it. Rejects when there is none. */
+  open(path: string, more: Readonly<Record<string, string>>): Promise<IncomingMessage>;
 }
 
 export interface ClientOptions {
@@ -51,16 +58,17 @@ const LONGEST_PAUSE_MS = 5_000;
 const LONGEST_RETRY_AFTER_MS = 30_000;
 
 /** A client that keeps its connections, holds back when it is told to, and asks again what was not answered. */
-export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs }: ClientOptions): Client {
+export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs }: ClientOptions): StreamingClient {
   const secure = base.protocol === "https:";
   const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: IN_FLIGHT });
   const root = base.href.replace(/\/*$/, "");
   // Every request listens for the end of the audit; that is no leak.
   setMaxListeners(MOST_WAITING, signal);
 
-  const ask = (url: string, maxBytes: number, accept: string): Promise<Raw> =>
+  const ask = (url: string, maxBytes: number, own: Readonly<Record<string, string>>): Promise<Raw> =>
     new Promise((resolve, reject) => {
-      const options = { agent, signal, timeout: SILENCE_MS, headers: { accept, "accept-encoding": "identity" } };
+      const headers = { ...own, "accept-encoding": "identity" };
+      const options = { agent, signal, timeout: SILENCE_MS, headers };
       const sent = (secure ? requestHttps : requestHttp)(url, options, (response) => {
         collect(response, maxBytes).then(resolve, reject);
       });
@@ -76,11 +84,11 @@ export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs 
       sent.end();
     });
 
-  async function get(path: string, maxBytes: number, accept = "*/*"): Promise<Answer> {
+  async function get(path: string, maxBytes: number, accept = "*/*", more = {}): Promise<Answer> {
     const url = root + path;
     const end = performance.now() + patienceMs;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      const raw = await ask(url, maxBytes, accept).catch((error: Error) => error);
+      const raw = await ask(url, maxBytes, { accept, ...more }).catch((error: Error) => error);
       signal.throwIfAborted();
       if (!(raw instanceof Error) && !comesBack(raw.status)) return answerOf(raw);
       const why = raw instanceof Error ? raw.message : `status ${raw.status}`;
@@ -95,13 +103,22 @@ export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs 
       await sleep(wait, undefined, { signal });
     }
   }
-  return { get, close: () => agent.destroy() };
+  const open = (path: string, more: Readonly<Record<string, string>>): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const options = { agent: false, signal, timeout: SILENCE_MS, headers: { ...more, "accept-encoding": "identity" } };
+      const sent = (secure ? requestHttps : requestHttp)(root + path, options, resolve);
+      sent.on("timeout", () => sent.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
+      sent.on("error", reject);
+      sent.end();
+    });
+  return { get, open, close: () => agent.destroy() };
 }
 
 interface Raw {
   status: number;
   type: string;
   location: string | undefined;
+  tag: string | undefined;
   retryAfterMs: number;
   body: Buffer;
 }
@@ -121,6 +138,7 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Raw
     status: response.statusCode ?? 0,
     type: response.headers["content-type"] ?? "",
     location: response.headers.location,
+    tag: response.headers.etag,
     retryAfterMs: Number.isFinite(after) && after > 0 ? after * 1000 : 0,
     body: Buffer.concat(chunks, Math.min(bytes, maxBytes + 1)),
   };
@@ -129,9 +147,9 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Raw
 /** Too many requests, too busy, or broken for the moment: the same request may be answered later. */
 const comesBack = (status: number) => status === 408 || status === 429 || status >= 500;
 
-function answerOf({ status, type, location, body }: Raw): Answer {
+function answerOf({ status, type, location, tag, body }: Raw): Answer {
   const problem = type.startsWith("application/problem+json") ? problemCode(body) : undefined;
-  return { status, body, problem, location };
+  return { status, body, problem, location, tag };
 }
 
 function problemCode(body: Buffer): string | undefined {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { signDefinition } from "../../definition/sign.ts";
 import { testDefinition, testKey, testPublicKey } from "../../definition/test-definition.ts";
-import { takeDefinition } from "./definition.ts";
 import type { Client } from "./client.ts";
+import { takeDefinition } from "./definition.ts";
 
 const IDS = ["authority-1", "authority-2", "authority-3"];
 

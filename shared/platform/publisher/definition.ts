@@ -2,8 +2,8 @@ import type { Definition } from "../../definition/schema.ts";
 import { type Anchor, readDefinition } from "../../definition/validate.ts";
 import { firstAuthority, type LogAuthority } from "../../ledger/authority.ts";
 import { type Witness, witnessesOf } from "../../ledger/cosignature.ts";
-import { Discrepancy, Unreachable } from "./discrepancy.ts";
 import type { Client } from "./client.ts";
+import { Discrepancy, Unreachable } from "./discrepancy.ts";
 
 /** A key of the election authority that the auditor trusts: raw, base64url; with its id if that was given too. */
 export interface DefinitionKey {
@@ -14,6 +14,9 @@ export interface DefinitionKey {
 /** The definition, and everything that follows from it before the log is looked at. */
 export interface TrustedDefinition {
   definition: Definition;
+  /** As it is served, with the signatures over it. */
+  bytes: Buffer;
+  signed: Buffer;
   /** SHA-256 of its bytes, hex. */
   hash: string;
   /** Ids of the authority's keys of which the signature was verified. */
@@ -71,6 +74,8 @@ export async function takeDefinition(client: Client, keys: readonly DefinitionKe
   const { keys: witnesses, quorum } = witnessesOf(definition);
   return {
     definition,
+    bytes,
+    signed: signatures,
     hash,
     signedBy: signers.map(({ id }) => id),
     signatures: served.filter(({ key }) => signers.some(({ id }) => id === key)),

@@ -59,6 +59,8 @@ export const DISCREPANCIES = {
     "release.proof": "What is served does not prove that a release is in the log.",
     "release.latest": "What is served as the latest release is not the last one.",
     "release.changed": "A release is another one than at your last visit.",
+    "sealed.differs": "A sealed release does not open with its key to the release of that number.",
+    "file.differs": "A file is not signed as the one that the release makes.",
   }),
   ...explainedBy(`${LEDGER}, and the witnesses that are missing`, {
     "checkpoint.quorum": "Too few witnesses have cosigned the checkpoint: others may be shown another log.",
@@ -74,6 +76,7 @@ export const DISCREPANCIES = {
     "lift.closed": "The lift was accepted while the gate was closed.",
   }),
   ...explainedBy(COUNTS, {
+    "release.previous": "A release does not follow the one before it.",
     "release.prefix": "A release names a prefix of the log that is not this log's.",
     "release.differs": "A recount from the log gives another release.",
   }),

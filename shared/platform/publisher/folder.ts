@@ -2,12 +2,14 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { UsageError } from "./discrepancy.ts";
 
+const STATE = "--state file";
+
 /**
  * Makes a folder, for its owner only, and those above it. Throws a UsageError where there can be none. (Node's own recursive mkdir never
- * ends below a folder in which nothing can be made, such as /proc.)
+ * ends below a folder in which nothing can be made, such as /proc.) `named`: the option that names it.
  */
-export async function makeFolder(folder: string): Promise<void> {
-  await makeWithin(folder).catch(refuseAsUsage(folder));
+export async function makeFolder(folder: string, named = STATE): Promise<void> {
+  await makeWithin(folder).catch(refuseAsUsage(folder, named));
 }
 
 async function makeWithin(folder: string): Promise<void> {
@@ -38,7 +40,9 @@ function unlessThere(error: NodeJS.ErrnoException): void {
 /** What a place that was named wrongly answers; all else is no fault of whoever named it. */
 const OF_THE_PLACE = ["EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP", "EINVAL"];
 
-export const refuseAsUsage = (folder: string) => (error: NodeJS.ErrnoException) => {
-  if (error.code === undefined || !OF_THE_PLACE.includes(error.code)) throw error;
-  throw new UsageError(`${folder} cannot be made or written (${error.code}). Name another --state file.`);
-};
+export const refuseAsUsage =
+  (folder: string, named = STATE) =>
+  (error: NodeJS.ErrnoException) => {
+    if (error.code === undefined || !OF_THE_PLACE.includes(error.code)) throw error;
+    throw new UsageError(`${folder} cannot be made or written (${error.code}). Name another ${named}.`);
+  };

@@ -16,10 +16,9 @@ import { signersOf } from "../../statement/authentic.ts";
 import { MAX_STATEMENT_BYTES } from "../../statement/jws.ts";
 import { ahead } from "./ahead.ts";
 import { CHECKPOINT, MAX_CHECKPOINT_BYTES } from "./checkpoint.ts";
-import { Discrepancy } from "./discrepancy.ts";
 import type { Client } from "./client.ts";
-import { statementAddress } from "../../../services/audit/statements.ts";
-import { bundleAddress, bundlesOf, fetchBundle } from "./tiles.ts";
+import { Discrepancy } from "./discrepancy.ts";
+import { bundleAddress, bundlesOf, fetchBundle, statementAddress } from "./tiles.ts";
 
 const BUNDLES_AHEAD = 8;
 /** Nobody has signed the size that is claimed here. Four times a million statements is more than a night has. */

@@ -4,18 +4,20 @@ import type { Release } from "../../formats/release.ts";
 import { releaseCsv } from "../../formats/release-csv.ts";
 import { releaseSignatureHolds } from "../release-seal.ts";
 import { keysOfRole } from "../vault-keys.ts";
+import type { Client } from "./client.ts";
 import type { TrustedDefinition } from "./definition.ts";
 import { Discrepancy } from "./discrepancy.ts";
-import type { Client } from "./client.ts";
 
 /** The releases as they are served: the list, each document with its CSV, and both signatures over the document's bytes. */
 
-const Listed = z.strictObject({
+export const Listed = z.strictObject({
   number: z.number().int().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   size: z.number().int().min(1),
   asOf: z.string(),
   status: z.string(),
+  /** Opens the sealed copy of this number and size. */
+  key: z.string().regex(/^[0-9a-f]{64}$/),
   url: z.string(),
 });
 export type Listed = z.infer<typeof Listed>;
@@ -106,17 +108,23 @@ function readRow(row: unknown, before: Listed | undefined): Listed {
   return read.data;
 }
 
+/** A release's document and the signatures over it: both counts have signed these bytes, which are those of the list. */
+export interface SignedDocument {
+  bytes: Buffer;
+  signatures: Buffer;
+}
+
 /** Fetches one release and checks hash and signatures. Throws Discrepancy. */
-export async function takeRelease(client: Client, listed: Listed, trusted: TrustedDefinition): Promise<ServedRelease> {
+export async function takeDocument(
+  client: Client,
+  listed: Listed,
+  trusted: TrustedDefinition,
+): Promise<SignedDocument> {
   const { number } = listed;
   const path = releaseAddress(number);
-  const takeCsv = async ({ path, accept }: { path: string; accept: string }) => {
-    return { path, bytes: await take(client, path, MAX_RELEASE_BYTES, accept) };
-  };
-  const [bytes, signatures, ...csvs] = await Promise.all([
+  const [bytes, signatures] = await Promise.all([
     take(client, path, MAX_RELEASE_BYTES),
     take(client, signaturesAddress(number), MAX_SIGNATURES_BYTES),
-    ...csvAddresses(number).map(takeCsv),
   ]);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (sha256 !== listed.sha256)
@@ -128,6 +136,20 @@ export async function takeRelease(client: Client, listed: Listed, trusted: Trust
   const unsigned = whyUnsigned(bytes, signatures, trusted);
   if (unsigned !== undefined)
     throw new Discrepancy("release.signature", { path: signaturesAddress(number) }, `Release ${number}: ${unsigned}.`);
+  return { bytes, signatures };
+}
+
+/** The same with its CSVs. */
+export async function takeRelease(client: Client, listed: Listed, trusted: TrustedDefinition): Promise<ServedRelease> {
+  const { number } = listed;
+  const path = releaseAddress(number);
+  const takeCsv = async ({ path, accept }: { path: string; accept: string }) => {
+    return { path, bytes: await take(client, path, MAX_RELEASE_BYTES, accept) };
+  };
+  const [{ bytes }, ...csvs] = await Promise.all([
+    takeDocument(client, listed, trusted),
+    ...csvAddresses(number).map(takeCsv),
+  ]);
   return { ...listed, path, bytes, csvs };
 }
 

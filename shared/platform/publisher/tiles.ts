@@ -1,20 +1,14 @@
 import { HASH_BYTES } from "../../ledger/merkle.ts";
-import {
-  decodeBundle,
-  entriesPath,
-  MAX_ENTRY_BYTES,
-  TILE_WIDTH,
-  type Tile,
-  tilePath,
-} from "../../ledger/tiles.ts";
-import { Discrepancy } from "./discrepancy.ts";
+import { decodeBundle, entriesPath, MAX_ENTRY_BYTES, TILE_WIDTH, type Tile, tilePath } from "../../ledger/tiles.ts";
 import type { Client } from "./client.ts";
+import { Discrepancy } from "./discrepancy.ts";
 
 /** The log's files as they are served. Whether they are the signed log's is for whoever builds the tree. */
 
 /** An entry has 500 bytes at most, and entry 0 all that an entry may have: nobody's memory is a publisher's to fill. */
 const MAX_BUNDLE_BYTES = TILE_WIDTH * 1024 + MAX_ENTRY_BYTES;
 
+export const statementAddress = (sha256: string) => `/statements/${sha256}`;
 export const tileAddress = (tile: Tile) => `/log/${tilePath(tile)}`;
 export const bundleAddress = (index: number, width: number) => `/log/${entriesPath(index, width)}`;
 
