@@ -105,7 +105,12 @@ export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs 
   }
   const open = (path: string, more: Readonly<Record<string, string>>): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
-      const options = { agent: false, signal, timeout: SILENCE_MS, headers: { ...more, "accept-encoding": "identity" } };
+      const options = {
+        agent: false,
+        signal,
+        timeout: SILENCE_MS,
+        headers: { ...more, "accept-encoding": "identity" },
+      };
       const sent = (secure ? requestHttps : requestHttp)(root + path, options, resolve);
       sent.on("timeout", () => sent.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
       sent.on("error", reject);
