@@ -113,8 +113,13 @@ export async function startCutter(target: string, next: () => number | undefined
 export async function startTamperer(
   target: string,
   change: (path: string, body: Buffer) => Buffer | Promise<Buffer>,
+  {
+    keepTags = true,
+    instead = () => false,
+  }: { keepTags?: boolean; instead?: (asked: IncomingMessage, answer: ServerResponse) => boolean } = {},
 ): Promise<Between> {
   const server = createServer((asked: IncomingMessage, answer: ServerResponse) => {
+    if (instead(asked, answer)) return;
     const path = asked.url ?? "/";
     const { host: _, connection: __, ...headers } = asked.headers;
     const sent = request(target + path, { method: asked.method, headers });
@@ -124,13 +129,42 @@ export async function startTamperer(
       const chunks: Buffer[] = [];
       for await (const chunk of given) chunks.push(chunk as Buffer);
       const body = await change(path, Buffer.concat(chunks));
-      const { "transfer-encoding": _, connection: __, ...own } = given.headers;
+      const { "transfer-encoding": _, connection: __, etag, ...own } = given.headers;
+      if (keepTags && etag !== undefined) Object.assign(own, { etag });
       answer.writeHead(given.statusCode ?? 500, { ...own, "content-length": body.length });
       answer.end(body);
     });
     sent.end();
   });
   return listening(server, async () => server.closeAllConnections());
+}
+
+/** Passes requests on, and is the publisher's stream itself: what `send` is given goes to everyone who listens. */
+export async function startStreamer(target: string) {
+  const listeners = new Set<ServerResponse>();
+  const since: (string | undefined)[] = [];
+  const between = await startTamperer(target, (_, body) => body, {
+    instead: (asked, answer) => {
+      if (asked.url !== "/v1/stream") return false;
+      since.push(asked.headers["last-event-id"] as string | undefined);
+      answer.writeHead(200, { "content-type": "text/event-stream" }).write(": open\n\n");
+      listeners.add(answer);
+      answer.on("close", () => listeners.delete(answer));
+      return true;
+    },
+  });
+  return {
+    ...between,
+    /** `Last-Event-ID` of every stream that was asked for. */
+    since,
+    listeners,
+    send(text: string) {
+      for (const answer of listeners) answer.write(text);
+    },
+    cut() {
+      for (const answer of listeners) answer.destroy();
+    },
+  };
 }
 
 async function listening(server: ReturnType<typeof createSocketServer>, cutAll: () => Promise<void>): Promise<Between> {

@@ -1,5 +1,3 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PULLS_PER_ADDRESS } from "../services/release/sealed.ts";
@@ -10,6 +8,7 @@ import { joinShares, keyShare } from "../shared/platform/release-seal.ts";
 import { decodeSealedCopy, openSealedCopy } from "../shared/platform/sealed-copy.ts";
 import { vaultOf } from "../shared/platform/vault-fixture.ts";
 import { type Harness, startHarness } from "./harness.ts";
+import { eventually } from "./ledger.ts";
 import { type OpenedWorld, openOpenedWorld } from "./opened.ts";
 import {
   filesIn,
@@ -18,6 +17,7 @@ import {
   removeFolder,
   runPull,
   startCutter,
+  startStreamer,
   startTamperer,
 } from "./pull-run.ts";
 
@@ -69,6 +69,8 @@ const copyOf = async (answer: Response) => decodeSealedCopy(new Uint8Array(await
 
 describe("the sealed release", () => {
   it("is there before the lift, and opens with the key of its number and size alone", async () => {
+    expect((await ask(LATEST)).status).toBe(503);
+    await world.look();
     expect((await ask(LATEST)).status).toBe(404);
     const made = await world.seal();
     const answer = await ask(LATEST);
@@ -118,24 +120,18 @@ describe("the sealed release", () => {
       { answer: { agrees: false, differs: "states[0].constituencies[0].votes.AT01" } },
       { says: { union: { votes: 2 ** 50 } as never } },
     ];
-    const shapes = [];
-    for (const twist of seals) {
-      await world.query(
-        "set session_replication_role = replica; delete from recount.answer; delete from tabulate.candidate;",
-      );
-      await world.query("set session_replication_role = origin");
-      const other = await openOpenedWorldAs(twist);
-      shapes.push(other);
-    }
-    async function openOpenedWorldAs(twist: Parameters<OpenedWorld["seal"]>[0]) {
-      const before = world;
-      world = await openOpenedWorld(harness);
-      await world.log.append(world.say.tally("AT-1"));
-      await world.seal(twist);
-      const seen = await shape();
-      await world.close();
-      world = before;
-      return seen;
+    const shapes: unknown[] = [];
+    const mine = world;
+    try {
+      for (const twist of seals) {
+        world = await openOpenedWorld(harness);
+        await world.log.append(world.say.tally("AT-1"));
+        await world.seal(twist);
+        shapes.push(await shape());
+        await world.close();
+      }
+    } finally {
+      world = mine;
     }
     expect(shapes[1]).toEqual(shapes[0]);
     expect(shapes[2]).toEqual(shapes[0]);
@@ -228,8 +224,43 @@ describe("pull with the Parliament's key", () => {
     const opened = await filesIn(client.out);
     const plain = await runPull(harness.sample, served.url, await folder());
     expect(plain.said).toContainEqual(expect.objectContaining({ event: "release", how: "fetched" }));
-    const { "sealed.bin": _, ...files } = Object.fromEntries(opened);
-    expect(files).toEqual(Object.fromEntries(await filesIn(plain.folder)));
+    expect(opened).toEqual(await filesIn(plain.folder));
+  });
+
+  it("opens what the stream announces, without asking; and asks for what the stream has left out", async () => {
+    const streamer = await startStreamer(served.url);
+    const listed = async (number: number) => {
+      const { releases } = (await (await world.ask("/v1/releases")).json()) as { releases: { sha256: string }[] };
+      const previous = releases[number - 2]?.sha256 ?? null;
+      return `event: release\nid: ${number}\ndata: ${JSON.stringify({ ...releases[number - 1], previous })}\n\n`;
+    };
+    await world.seal();
+    const client = await following(streamer.url);
+    await client.heard("sealed");
+    await client.heard("embargo");
+    await eventually(() => streamer.listeners.size === 1);
+    await world.lift();
+    await world.announce(await world.release());
+    const text = await listed(1);
+    const sentAt = performance.now();
+    for (const piece of [text.slice(0, 30), text.slice(30)]) streamer.send(piece);
+    expect(await client.heard("release")).toMatchObject([{ number: 1, how: "opened" }]);
+    expect(performance.now() - sentAt).toBeLessThan(1_000);
+    // The second is not announced, and the third names it as the one before.
+    await world.announce(await world.release());
+    await world.announce(await world.release());
+    streamer.send((await listed(3)).slice(0, 40));
+    streamer.cut();
+    await eventually(() => streamer.listeners.size === 1);
+    streamer.send(await listed(3));
+    expect(await client.heard("release", 3)).toMatchObject([{ number: 1 }, { number: 2 }, { number: 3 }]);
+    await client.heard("settled", 3);
+    await client.end();
+    expect(streamer.since[0]).toBe("0");
+    expect(streamer.since[1]).toBe("1");
+    await streamer.close();
+    const plain = await runPull(harness.sample, served.url, await folder());
+    expect(await filesIn(client.out)).toEqual(await filesIn(plain.folder));
   });
 
   it("opens it whatever was cut off on the way", async () => {
@@ -245,33 +276,35 @@ describe("pull with the Parliament's key", () => {
     await between.close();
   });
 
-  it.each<[string, number]>([
-    ["its header", 3],
-    ["its number", 23],
-    ["what tabulate sealed", 5_000],
-    ["what recount sealed", 133_000],
-  ])("refuses and names one that was changed in %s, and takes the release as everyone does", async (_, at) => {
-    const between = await startTamperer(served.url, (path, body) => {
-      const changed = Buffer.from(body);
-      if (path === LATEST && at < body.length) changed[at] = (changed[at] as number) ^ 1;
-      return changed;
-    });
-    await world.seal();
-    await world.lift();
-    const made = await world.release();
-    await world.announce(made);
-    const signer = parliamentSigner(harness.sample);
-    const pulled = await runPull(harness.sample, between.url, await folder(), { signer }, { now: () => world.now });
-    await between.close();
-    const refused = pulled.said.filter(({ event }) => event === "refused");
-    // A copy that calls itself another number is never opened: it stays sealed, and the release is fetched.
-    if (at === 23) expect(refused).toEqual([]);
-    else expect(refused).toMatchObject([{ code: "sealed.differs", path: LATEST }]);
-    expect(pulled.result).toBe(at === 23 ? "holds" : "broken");
-    const plain = await filesIn((await runPull(harness.sample, served.url, await folder())).folder);
-    const { "sealed.bin": __, ...files } = Object.fromEntries(await filesIn(pulled.folder));
-    expect(files).toEqual(Object.fromEntries(plain));
-  });
+  it.each<[string, number, boolean]>([
+    ["its header", 3, true],
+    ["its header, and has no ETag", 3, false],
+    ["its size", 31, true],
+    ["what tabulate sealed", 5_000, true],
+    ["what tabulate sealed, and has no ETag", 5_000, false],
+    ["what recount sealed, and has no ETag", 133_000, false],
+  ])(
+    "refuses and names one that was changed in %s, and takes the release as everyone does",
+    async (_, at, keepTags) => {
+      const change = (path: string, body: Buffer) => {
+        const changed = Buffer.from(body);
+        if (path === LATEST) changed[at] = (changed[at] as number) ^ 1;
+        return changed;
+      };
+      const between = await startTamperer(served.url, change, { keepTags });
+      await world.seal();
+      await world.lift();
+      await world.announce(await world.release());
+      const signer = parliamentSigner(harness.sample);
+      const pulled = await runPull(harness.sample, between.url, await folder(), { signer }, { now: () => world.now });
+      await between.close();
+      expect(pulled.result).toBe("broken");
+      const refused = pulled.said.filter(({ event }) => event === "refused");
+      expect(refused).toMatchObject([{ code: "sealed.differs", path: LATEST }]);
+      const plain = await runPull(harness.sample, served.url, await folder());
+      expect(await filesIn(pulled.folder)).toEqual(await filesIn(plain.folder));
+    },
+  );
 
   it("says that its token is not taken, and goes on without", async () => {
     await world.seal();
@@ -279,9 +312,8 @@ describe("pull with the Parliament's key", () => {
     await world.announce(await world.release());
     const signer = parliamentSigner(harness.sample);
     const wrong = { now: () => world.now - 3_600_000 };
-    const { result, said, folder: out } = await runPull(harness.sample, served.url, await folder(), { signer }, wrong);
+    const { result, said } = await runPull(harness.sample, served.url, await folder(), { signer }, wrong);
     expect(said).toContainEqual({ event: "unauthorized" });
     expect(result).toBe("holds");
-    await writeFile(join(out, "sealed.bin"), "");
   });
 });

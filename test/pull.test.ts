@@ -75,7 +75,7 @@ describe("pull", () => {
     expect(await filesIn(out)).toEqual(whole);
   });
 
-  it("takes what a name, a name without its ending, and a folder mean; no other", async () => {
+  it("says which files there are to whoever asks for another", async () => {
     const makeFiles = () => ["release.csv", "sheets/eu.json"].map((name) => ({ name, text: () => name }));
     const io = { makeFiles, patienceMs: 200 };
     const formats = ["nothing"];

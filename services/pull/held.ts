@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../shared/platform/publisher/client.ts";
 import { Discrepancy, Unreachable } from "../../shared/platform/publisher/discrepancy.ts";
@@ -53,10 +53,17 @@ export function createHeld(sources: HeldSources): Held {
   const token = createTokens(sources);
   const nameOf = ({ number, size }: ReleaseId) => `${number}/${size}`;
 
-  const keep = async (body: Buffer) => {
-    const copy = body.length > MAX_SEALED_BYTES ? undefined : decodeSealedCopy(body);
+  const keep = async (body: Buffer, newTag: string | undefined) => {
+    const isWhole = body.length <= MAX_SEALED_BYTES && !contradicts(newTag, body);
+    const copy = isWhole ? decodeSealedCopy(body) : undefined;
     if (copy === undefined) {
-      refuse(new Discrepancy("sealed.differs", { path: LATEST }, `${LATEST} is no sealed release.`));
+      refuse(
+        new Discrepancy(
+          "sealed.differs",
+          { path: LATEST },
+          `${LATEST} is no sealed release, or not the one that its ETag is of.`,
+        ),
+      );
       return false;
     }
     copies.set(nameOf(copy), copy);
@@ -76,7 +83,7 @@ export function createHeld(sources: HeldSources): Held {
     if (status === 401 && !saidUnauthorized) say({ event: "unauthorized" });
     saidUnauthorized = status === 401;
     if (status !== 200) return status === 304 || status === 404 ? GAP_MS : REFUSED_MS;
-    if (!(await keep(body))) return REFUSED_MS;
+    if (!(await keep(body, newTag))) return REFUSED_MS;
     tag = newTag;
     return GAP_MS;
   };
@@ -103,6 +110,12 @@ export function createHeld(sources: HeldSources): Held {
       if (copies.size === 0) await folder.remove(SEALED);
     },
   };
+}
+
+/** A publisher's ETag is the SHA-256 of what it sent; what stands between may have another kind, or none. */
+function contradicts(tag: string | undefined, body: Buffer): boolean {
+  const [, sha256] = /^"([0-9a-f]{64})"$/.exec(tag ?? "") ?? [];
+  return sha256 !== undefined && createHash("sha256").update(body).digest("hex") !== sha256;
 }
 
 /** A token that holds for some minutes yet. */

@@ -38,6 +38,8 @@ export interface PullIo {
 const STREAM = "/v1/stream";
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
+/** Where there is no stream, the list is asked so often. */
+const POLL_MS = 1_000;
 
 /**
  * Pulls into the folder whatever is released, verified, and follows on unless it is to end. Resolves with whether all of it held. Rejects
@@ -132,11 +134,11 @@ async function follow(
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
       const from = taker.last();
-      await listen(taker, client, () => {
+      const isStream = await listen(taker, client, () => {
         isAway = false;
         pause = FIRST_PAUSE_MS;
       });
-      if (taker.last() > from) pause = FIRST_PAUSE_MS;
+      if (!isStream || taker.last() > from) pause = isStream ? FIRST_PAUSE_MS : POLL_MS;
     } catch (error) {
       if (signal.aborted || error instanceof Discrepancy || error instanceof UsageError) throw error;
       if (!isAway) say({ event: "away", why: (error as Error).message });
@@ -147,14 +149,14 @@ async function follow(
   }
 }
 
-/** One stream from its beginning to its end, however that comes. */
-async function listen(taker: Taker, client: StreamingClient, heard: () => void): Promise<void> {
+/** One stream from its beginning to its end, however that comes. False if there is none. */
+async function listen(taker: Taker, client: StreamingClient, heard: () => void): Promise<boolean> {
   const response = await client.open(STREAM, { accept: "text/event-stream", "last-event-id": String(taker.last()) });
   try {
     // A cut while the list is read is told to whoever reads on.
     response.on("error", () => undefined);
     await taker.catchUp();
-    if (response.statusCode !== 200) return;
+    if (response.statusCode !== 200) return false;
     for await (const { event, data } of eventsOf(response)) {
       heard();
       if (event !== "release") continue;
@@ -162,6 +164,7 @@ async function listen(taker: Taker, client: StreamingClient, heard: () => void):
       if (!read.success) await taker.catchUp();
       else await taker.hear(read.data, read.data.previous);
     }
+    return true;
   } finally {
     response.destroy();
   }

@@ -46,6 +46,8 @@ export const IN_FLIGHT = 16;
 const MOST_WAITING = 1024;
 /** Connecting and every pause between two pieces of an answer. */
 const SILENCE_MS = 15_000;
+/** A stream has heartbeats, further apart than the pieces of an answer. */
+const STREAM_SILENCE_MS = 45_000;
 const LEAST_ATTEMPT_MS = 60_000;
 /** A line as slow as this one still gets the largest answer whole: 16 kB a second. */
 const SLOWEST_BYTES_PER_MS = 16;
@@ -108,11 +110,11 @@ export function createClient({ base, signal, patienceMs, deadlineMs = attemptMs 
       const options = {
         agent: false,
         signal,
-        timeout: SILENCE_MS,
+        timeout: STREAM_SILENCE_MS,
         headers: { ...more, "accept-encoding": "identity" },
       };
       const sent = (secure ? requestHttps : requestHttp)(root + path, options, resolve);
-      sent.on("timeout", () => sent.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
+      sent.on("timeout", () => sent.destroy(new Error(`nothing came for ${STREAM_SILENCE_MS / 1000} s`)));
       sent.on("error", reject);
       sent.end();
     });
