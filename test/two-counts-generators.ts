@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Allocation, Constituency, Definition, List, State, Threshold } from "../shared/definition/schema.ts";
-import type { Tie } from "../shared/formats/release.ts";
-import type { Statement, Tally } from "../shared/statement/types.ts";
+import type { StateResult, Tie } from "../shared/formats/release.ts";
+import type { Statement } from "../shared/statement/types.ts";
 
 /**
  * Small random elections for the differential test of the two counts. Votes are few and small on purpose: equal quotients and
@@ -163,16 +163,20 @@ function tally(state: State): fc.Arbitrary<Statement> {
   const one = fc.constantFrom(...units).chain(({ unit, constituency }) => {
     const lists = state.lists.filter((list) => list.constituency === constituency);
     const shares = fc.record(Object.fromEntries(lists.map((list) => [list.id, votes])), { requiredKeys: [] });
-    return fc.record<Tally>({
-      unit: fc.constant(unit),
-      version: fc.integer({ min: 1, max: 5 }),
-      status: fc.constant("provisional"),
-      electors: fc.constantFrom(0, 7, 90, 1_000_000_000),
-      ballots: fc.constantFrom(0, 3, 30, 90, 1_000_000_000),
-      blank: fc.integer({ min: 0, max: 3 }),
-      invalid: fc.integer({ min: 0, max: 3 }),
-      votes: shares as fc.Arbitrary<Record<string, number>>,
-    });
+    return fc.record(
+      {
+        unit: fc.constant(unit),
+        version: fc.integer({ min: 1, max: 5 }),
+        status: fc.constant("provisional"),
+        electors: fc.constantFrom(0, 7, 90, 1_000_000_000),
+        ballots: fc.constantFrom(0, 3, 30, 90, 1_000_000_000),
+        blank: fc.integer({ min: 0, max: 3 }),
+        invalid: fc.integer({ min: 0, max: 3 }),
+        votes: shares as fc.Arbitrary<Record<string, number>>,
+        reason: fc.constantFrom("a", "a seal was broken", 'ñ € \u{1f5f3} " \\ \u0001 \u2028'),
+      },
+      { requiredKeys: ["unit", "version", "status", "electors", "ballots", "blank", "invalid", "votes"] },
+    );
   });
   return fc
     .uniqueArray(one, { selector: (t) => t.unit, minLength: 1, maxLength: 6 })
@@ -198,11 +202,31 @@ export function drawn(tie: Tie, lot: number): Extract<Statement, { type: "decisi
   return { type: "decision", ...common, state: "EU", decision: "draw", constituency, within, order, reason: "lot" };
 }
 
+/** The release of the first `size` entries, as the log holds it. */
+export function released(size: number): Statement {
+  const named = { number: 1, size, root: "cm9vdA==", release: "cd".repeat(32), previous: null };
+  return { type: "release", ...common, state: "EU", ...named };
+}
+
+/** What an office says of the seats that a release shows: the same, or `off` more for the first list of each constituency. */
+export function declaredAs({ state, constituencies }: StateResult, off: number): Statement[] {
+  return constituencies.map(({ constituency, lists }) => {
+    const won = Object.fromEntries(lists.map(({ id, seats }, i) => [id, seats + (i === 0 ? off : 0)]));
+    return { type: "seats", ...common, state, constituency, seats: won };
+  });
+}
+
 /**
- * One step of a night: a statement with its verdict, an entry that comes again (by how many before), or a draw of
- * every tie that is open then.
+ * One step of a night: a statement with its verdict, an entry that comes again (by how many before), a draw of every tie that is
+ * open then, a release of the entries up to so many before, or the office's word on the seats that are computed then, right (0) or so
+ * many off.
  */
-export type Step = { say: Statement; verdict: "accepted" | "quarantined" } | { again: number } | { draw: number };
+export type Step =
+  | { say: Statement; verdict: "accepted" | "quarantined" }
+  | { again: number }
+  | { draw: number }
+  | { release: number }
+  | { declare: number };
 
 export function steps(of: Definition): fc.Arbitrary<Step[]> {
   const decided = { type: "decision" as const, ...common, state: "EU", reason: "r" };
@@ -253,6 +277,8 @@ export function steps(of: Definition): fc.Arbitrary<Step[]> {
     { weight: 10, arbitrary: fc.record({ say: statement, verdict }) },
     { weight: 1, arbitrary: fc.record({ again: fc.integer({ min: 1, max: 9 }) }) },
     { weight: 3, arbitrary: fc.record({ draw: fc.nat(11) }) },
+    { weight: 3, arbitrary: fc.record({ release: fc.nat(3) }) },
+    { weight: 2, arbitrary: fc.record({ declare: fc.nat(2) }) },
   );
   return fc.array(step, { minLength: 3, maxLength: 20, size: "max" });
 }

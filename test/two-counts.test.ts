@@ -10,7 +10,18 @@ import { allot, type Draw } from "../shared/recount/seats.ts";
 import { apportion } from "../shared/results/apportionment.ts";
 import { applyEntry, createTabulation, size, type Tabulation } from "../shared/results/fold.ts";
 import { buildRelease, releaseBytes } from "../shared/results/release.ts";
-import { definition, drawn, HASH, type Place, place, type Step, steps, votes } from "./two-counts-generators.ts";
+import {
+  declaredAs,
+  definition,
+  drawn,
+  HASH,
+  type Place,
+  place,
+  released,
+  type Step,
+  steps,
+  votes,
+} from "./two-counts-generators.ts";
 
 /**
  * The two counts share no counting code and must write the same bytes for every definition and every prefix of a log. A
@@ -90,7 +101,19 @@ describe("seats of one constituency", () => {
 });
 
 describe("releases", () => {
-  const seen = { releases: 0, ties: 0, settled: 0, withheld: 0, official: 0, repeated: 0, seats: 0 };
+  const seen = {
+    releases: 0,
+    ties: 0,
+    settled: 0,
+    withheld: 0,
+    official: 0,
+    repeated: 0,
+    seats: 0,
+    differing: 0,
+    agreeing: 0,
+    corrected: 0,
+    reasons: 0,
+  };
 
   const headerOf = (index: number): ReleaseHeader => ({
     number: index,
@@ -113,6 +136,10 @@ describe("releases", () => {
     seen.withheld += release.states.filter((s) => s.withheld).length;
     seen.official += release.states.filter((s) => s.status === "OFFICIAL").length;
     seen.seats += release.union.seats.allocated;
+    seen.differing += release.states.filter((s) => s.differences.length > 0).length;
+    seen.corrected += release.states.filter((s) => s.corrected > 0).length;
+    seen.reasons += release.states.flatMap((s) => s.corrections).filter(({ reason }) => reason !== null).length;
+    for (const state of release.states) expect(state.corrections.length, state.state).toBe(state.corrected);
     return release;
   }
 
@@ -144,6 +171,18 @@ describe("releases", () => {
         both({ ...old, statement: log.at(-1)!.statement, verdict: "accepted" });
         both({ ...log.at(-1)!, statement: log[log.length >> 1]!.statement, verdict: "accepted" });
         seen.repeated += 1;
+      } else if ("release" in step) {
+        append(released(Math.max(1, log.length - step.release)), "accepted");
+        compare(t, c);
+      } else if ("declare" in step) {
+        const shown = compare(t, c).states;
+        for (const statement of shown.flatMap((state) => declaredAs(state, step.declare)))
+          append(statement, "accepted");
+        const said = shown.filter(({ seatsFrom }) => seatsFrom === "computed").map(({ state }) => state);
+        const after = compare(t, c).states.filter(({ state, withheld }) => !withheld && said.includes(state));
+        for (const { differences, constituencies } of after)
+          expect(differences.length).toBe(step.declare === 0 ? 0 : constituencies.length);
+        seen.agreeing += step.declare === 0 ? after.length : 0;
       } else drawOpen(step.draw);
       if (cuts.includes(i)) {
         compare(t, c);

@@ -69,6 +69,8 @@ export interface ReleaseMemory {
   answeredTo: number;
   /** Number of the last release whose share was given; null when not looked up yet. */
   lastShare: number | null;
+  /** Differences of declared seats were told of up to this release; null before the first look. */
+  toldTo: number | null;
   /** The data keys of all statements below this were given. */
   dataKeysTo: number;
 }
@@ -79,6 +81,7 @@ export const emptyMemory = (): ReleaseMemory => ({
   agreed: null,
   answeredTo: 0,
   lastShare: null,
+  toldTo: null,
   dataKeysTo: 0,
 });
 
@@ -222,7 +225,7 @@ async function agreedRelease(
 }
 
 /** A candidate as this service wrote it, with its own signature over it; undefined if it wrote none of that number and size. */
-async function ownRelease(
+export async function ownRelease(
   id: ReleaseId,
   sources: ReleaseSources,
 ): Promise<{ text: string; bytes: Uint8Array } | undefined> {

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { RaiseIncident } from "../../shared/platform/incidents.ts";
 import { LogBroken } from "../../shared/platform/log-reader.ts";
 import { giveDataKeys } from "./data-keys.ts";
+import { tellDifferences } from "./differences.ts";
 import { advance, type Fold, type FoldSources, openFold, saveFold } from "./fold.ts";
 import { nextLook } from "./gate.ts";
 import { noProposals, type ProposalSources, travel } from "./proposals.ts";
@@ -37,7 +38,7 @@ const SNAPSHOT_SHARE = 10;
 const RETRY_MS = 500;
 
 /**
- * The linear protocol of this service. Each round folds the log to its committed head, gives shares of releases and data keys, moves the lift and the
+ * The linear protocol of this service. Each round folds the log to its committed head, gives shares of releases and data keys, tells where declared seats differ, moves the lift and the
  * releases on, writes a candidate, stores a snapshot. Every step reads where it is from the log and the database and can be cut
  * off anywhere. After an error everything in memory is thrown away and opened again: no state of unknown outcome is used.
  */
@@ -78,6 +79,7 @@ export function createRounds(sources: RoundSources): Rounds {
     const entries = await advance(fold);
     if (entries > 0) sources.log.debug({ from, to: from + entries }, "folded");
     await giveShares(fold, releases, sources.releases);
+    await tellDifferences(fold.road, releases, sources.releases);
     const more = await giveDataKeys(fold.road, releases, sources.releases);
     await findAgreed(releases, sources.releases);
     await travel(fold.road, proposals, releases, sources.proposals, sources.steadyMs());

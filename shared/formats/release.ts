@@ -41,11 +41,32 @@ export interface ConstituencyResult extends Figures {
   lists: ListResult[];
 }
 
+/** A list of which the office has declared another number of seats than its votes compute to. */
+export interface SeatDifference {
+  constituency: string;
+  list: string;
+  computed: number;
+  declared: number;
+}
+
+/** A tally that changed what a release had shown of its unit: the version that stands now, and the office's reason if it gave one. */
+export interface Correction {
+  unit: string;
+  version: number;
+  reason: string | null;
+}
+
+/** More corrections than this of one state are only counted: a release stays small, and the log holds them all. */
+export const MAX_CORRECTIONS = 100;
+
 export interface StateResult extends Figures {
   state: string;
   /** The Parliament's word for the state of its figures. */
   status: "PROVISIONAL" | "FINAL" | "OFFICIAL";
-  /** A held state is published as withheld: every figure of it is 0, `lists`, `constituencies` and `ties` are empty, `groups` is {}. */
+  /**
+   * A held state is published as withheld: every figure of it is 0, `lists`, `constituencies`, `ties`, `differences` and `corrections`
+   * are empty, `groups` is {}.
+   */
   withheld: boolean;
   seatsFrom: "computed" | "declared";
   votesFrom: "counted" | "rebuilt";
@@ -55,6 +76,18 @@ export interface StateResult extends Figures {
   lists: (ListResult & { groups: Record<string, number> })[];
   constituencies: ConstituencyResult[];
   ties: Tie[];
+  /**
+   * Where the office's declared seats are not the computed ones, by constituency and list in the definition's order. `seats` are the
+   * computed ones all the same. Always empty where seats are only declared, and where nothing was declared.
+   */
+  differences: SeatDifference[];
+  /** Units that the last release which showed this state had counted and whose tally has been replaced since. */
+  corrected: number;
+  /**
+   * These tallies, in the log's order: those among the state's last `MAX_CORRECTIONS` units that were ever corrected. Where `corrected` is
+   * more, the log says the rest. What a revoked key takes back is no correction: the key's own entry says so.
+   */
+  corrections: Correction[];
 }
 
 export interface Release {

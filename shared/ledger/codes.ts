@@ -71,7 +71,7 @@ export const VERDICT_CODES = {
   "F.209": {
     name: "official-already",
     means: "The state's result has been declared official.",
-    todo: "A change now needs a new declaration by two officials.",
+    todo: "To change it, declare it final again by two officials, send the change, then declare it final and official anew.",
   },
   "F.301": {
     name: "sum-differs",
@@ -154,6 +154,11 @@ export const VERDICT_CODES = {
     name: "state-unknown",
     means: "The new key would speak for a state that the definition does not hold.",
     todo: "Check the state id against the definition.",
+  },
+  "F.414": {
+    name: "final-missing",
+    means: "The result was not declared final, or a tally or seats came after that declaration.",
+    todo: "Declare it final by two officials, then official under a new sequence number.",
   },
   "F.501": {
     name: "gate-closed",

@@ -23,7 +23,9 @@ const HOUR = 3_600_000;
 const sequence = (sent: Sent, n: number): Sent =>
   with_(sent, { statement: { ...sent.statement, sequence: n } as Sent["statement"] });
 const votes = { AT01: 120, AT02: 98, AT90: 2 };
-const official = [say.ALL_OF_AT, say.declares("AT", "official", ["AT-1", "AT-2"])];
+const final = [say.ALL_OF_AT, say.declares("AT", "final", ["AT-1", "AT-2"])];
+const isOfficial = say.declares("AT", "official", ["AT-3", "AT-2"]);
+const official = [...final, isOfficial];
 const reopened = [...official, say.declares("AT", "final", ["AT-1", "AT-2"])];
 const all = { AT01: 10, AT02: 10 };
 
@@ -294,9 +296,29 @@ const ROWS: Row[] = [
     tally([sampleTally("AT-P", { ballots: 11, votes: {} })]),
     tally([sampleTally("AT-P", { ballots: 12, votes: { AT01: 1 } })]),
   ],
+  ["F.414", "official at once", isOfficial, say.declares("AT", "final", ["AT-1", "AT-2"]), [say.ALL_OF_AT]],
   ...KEY_ROWS,
   ...GATE_ROWS,
 ];
+
+describe("what a state declares", () => {
+  const verdicts = (...log: Sent[]) => log.map((sent, n) => codes(judged(sent, log.slice(0, n)).findings));
+  const changes = [one({ version: 2 }), say.seats("AT", "AT", all)];
+
+  it("is official after it was final, and may be said again", () =>
+    expect(verdicts(...official, isOfficial, ...final.slice(1))).toEqual([[], [], [], [], []]));
+
+  it.each(changes)("after a change has to be final again before it is official: $statement.type", (change) => {
+    expect(codes(judged(isOfficial, [...final, change]).findings)).toEqual(["F.414"]);
+    expect(verdicts(...final, change, final[1]!, isOfficial)).toEqual([[], [], [], [], []]);
+  });
+
+  it.each(changes)("once official takes a new declaration, the change, and both anew: $statement.type", (change) => {
+    expect(codes(judged(change, official).findings)).toEqual(["F.209"]);
+    expect(codes(judged(isOfficial, [...reopened, change]).findings)).toEqual(["F.414"]);
+    expect(verdicts(...reopened, change, final[1]!, isOfficial)).toEqual(Array(7).fill([]));
+  });
+});
 
 describe("each code", () => {
   it("has a row", () => {

@@ -40,7 +40,7 @@ const RULES: { [T in StatementType]: Rule<T>[] } = {
   tally: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofUnitsOnce, ofGoodTallies],
   polls: [byKeysInForce, byOffice, underFreshSequence, ofOwnConstituency, closedAfterTheClose, extendedByALittle],
   seats: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, beforeOfficial, ofOwnConstituency, ofAllSeats],
-  declaration: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, withAllUnits],
+  declaration: [byKeysInForce, byOffice, underFreshSequence, afterTheClose, withAllUnits, officialAfterFinal],
   void: [byKeysInForce, byOffice, underFreshSequence, ofAnUnusedSequence],
   key: [ofGoodKeys, underFreshSequence],
   decision: [byKeysInForce, byTrustees, thatChangesSomething, ofAnOpenTie],
@@ -55,7 +55,9 @@ const RULES: { [T in StatementType]: Rule<T>[] } = {
  * definition, or one under a sequence number that carries another payload, is not judged further: nothing that it says
  * can count here.
  *
- * After a state's `official` its tallies and seats are F.209 until two officials declare it `final` again.
+ * A state's result is `final` when two officials declare it so with all its units in, and `official` by a further declaration of what
+ * is final. A tally or seats after `final` take it back; after `official` they are F.209 until two officials declare it `final` again,
+ * which opens it for the change. What was changed is declared final, then official, anew.
  */
 export function judge(state: LedgerState, input: JudgeInput, definitionHash: string): Verdict {
   const found = new Map<string, Finding>();
@@ -166,6 +168,11 @@ function ofAllSeats(state: LedgerState, say: Say<"seats">, report: Report): void
 
 function withAllUnits(state: LedgerState, say: Say<"declaration">, report: Report): void {
   if ((state.unitsIn.get(say.state) ?? 0) < state.register.expectedUnits(say.state)) report("F.405");
+}
+
+/** One that is official already may be declared so again: that says nothing new. */
+function officialAfterFinal(state: LedgerState, say: Say<"declaration">, report: Report): void {
+  if (say.declares === "official" && !state.declared.has(say.state)) report("F.414");
 }
 
 /** A void cannot name itself either: its own number is used. */

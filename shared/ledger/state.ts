@@ -45,7 +45,7 @@ export interface LedgerState {
   readonly rows: ReadonlyMap<string, number>;
   /** Units of each state that have an accepted tally. */
   readonly unitsIn: Map<string, number>;
-  /** What each state last declared. */
+  /** What each state last declared, if no figures or seats have come since. */
   readonly declared: Map<string, "final" | "official">;
   /** Sequence numbers that will never be used, by key id. */
   readonly voided: Map<string, Set<number>>;
@@ -134,6 +134,10 @@ export function applyAccepted(
   switch (statement.type) {
     case "tally":
       for (const tally of statement.tallies) applyTally(state, statement.state, tally);
+      state.declared.delete(statement.state);
+      break;
+    case "seats":
+      state.declared.delete(statement.state);
       break;
     case "declaration":
       state.declared.set(statement.state, statement.declares);

@@ -168,6 +168,9 @@ describe("seats, status and holds", () => {
       lists: [],
       constituencies: [],
       ties: [],
+      differences: [],
+      corrected: 0,
+      corrections: [],
     });
     expect(of(held, "BG")).toEqual(of(open, "BG"));
     expect(release(held).union).toMatchObject({

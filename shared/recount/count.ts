@@ -1,21 +1,27 @@
 import type { Constituency, Definition, List, State } from "../definition/schema.ts";
+import { MAX_CORRECTIONS } from "../formats/release.ts";
 import type { OpenedEntry } from "../ledger/entry.ts";
 import { MAX_FIGURE, type Statement, type Tally } from "../statement/types.ts";
 import { allot, type Draw } from "./seats.ts";
 
 /**
  * The second count's fold. It keeps what stands (the highest version of each unit, the last declared seats, the first draw
- * of each tie) and no sum at all: sums are made from the standing tallies whenever a release is asked for, so that an error
+ * of each tie), what replaced what, and no sum at all: sums are made from the standing tallies whenever a release is asked for, so that an error
  * in carrying sums forward cannot be common to both counts.
  */
 
-/** Cells before the votes in a unit's row. Version 0: nothing accepted yet. */
+/**
+ * Cells before the votes in a unit's row. Version 0: nothing accepted yet. `SINCE` and `STANDS` are indices of entries: the one
+ * that the unit was first counted with, and the one of the tally that stands.
+ */
 export const VERSION = 0;
-export const ELECTORS = 1;
-export const BALLOTS = 2;
-export const BLANK = 3;
-export const INVALID = 4;
-export const VOTES = 5;
+export const SINCE = 1;
+export const STANDS = 2;
+export const ELECTORS = 3;
+export const BALLOTS = 4;
+export const BLANK = 5;
+export const INVALID = 6;
+export const VOTES = 7;
 
 export interface ConstituencyCount {
   constituency: Constituency;
@@ -25,8 +31,8 @@ export interface ConstituencyCount {
   rowOf: Map<string, number>;
   /** One row of `width` cells per unit, in the definition's order: 32 bits hold every figure (MAX_FIGURE). */
   cells: Uint32Array;
-  /** Last declared seats, by list. */
-  declared: number[];
+  /** Last declared seats, by list; null before any. */
+  declared: number[] | null;
   draws: Draw[];
 }
 
@@ -34,6 +40,12 @@ export interface StateCount {
   state: State;
   status: "PROVISIONAL" | "FINAL" | "OFFICIAL";
   withheld: boolean;
+  /** Indices of the holds and of the resumptions. */
+  holds: { held: number[]; resumed: number[] };
+  /** The prefix that was counted by the last release in which this state was shown; 0 before any. */
+  shownTo: number;
+  /** Why the tally that stands replaced another, for the last units that this happened to, in the log's order. */
+  reasons: Map<string, string | null>;
   constituencies: ConstituencyCount[];
 }
 
@@ -60,7 +72,7 @@ function startConstituency(state: State, constituency: Constituency): Constituen
     width,
     rowOf,
     cells: new Uint32Array(rowOf.size * width),
-    declared: lists.map(() => 0),
+    declared: null,
     draws: [],
   };
 }
@@ -76,6 +88,9 @@ export function startCount(definition: Definition, definitionHash: string): Coun
       state,
       status: "PROVISIONAL",
       withheld: false,
+      holds: { held: [], resumed: [] },
+      shownTo: 0,
+      reasons: new Map(),
       constituencies: state.constituencies.map((constituency) => startConstituency(state, constituency)),
     },
   ]);
@@ -105,54 +120,86 @@ function figure(value: number): number {
   return value;
 }
 
-/** The cells of a tally, and where they go if it stands. */
-function rowOf(state: StateCount, tally: Tally): { held: ConstituencyCount; at: number; row: number[] } {
+/** The cells of a tally, and where they go if it stands. `index` is its entry's. */
+function rowOf(state: StateCount, tally: Tally, index: number): { held: ConstituencyCount; at: number; row: number[] } {
   for (const held of state.constituencies) {
     const unit = held.rowOf.get(tally.unit);
     if (unit === undefined) continue;
-    const row = [tally.version, tally.electors, tally.ballots, tally.blank, tally.invalid].map(figure);
+    const at = unit * held.width;
+    const figures = [tally.electors, tally.ballots, tally.blank, tally.invalid].map(figure);
+    const row = [figure(tally.version), held.cells[at + SINCE] || index, index, ...figures];
     for (const list of held.lists) row.push(figure(tally.votes[list.id] ?? 0));
-    return { held, at: unit * held.width, row };
+    return { held, at, row };
   }
   throw new Error(`an accepted tally speaks of ${tally.unit}, which ${state.state.id} does not hold`);
 }
 
-function countTallies(c: Count, statement: Extract<Statement, { type: "tally" }>): void {
+function countTallies(c: Count, statement: Extract<Statement, { type: "tally" }>, index: number): void {
   const state = stateOf(c, statement.state);
   // All rows before the first is written: a statement counts whole or, when it breaks an invariant, not at all.
-  const rows = statement.tallies.map((tally) => rowOf(state, tally));
-  for (const { held, at, row } of rows) if (row[VERSION]! > held.cells[at + VERSION]!) held.cells.set(row, at);
+  const rows = statement.tallies.map((tally) => ({ tally, ...rowOf(state, tally, index) }));
+  for (const { tally, held, at, row } of rows) {
+    const before = held.cells[at + VERSION]!;
+    if (row[VERSION]! <= before) continue;
+    if (before > 0) keepReason(state.reasons, tally);
+    held.cells.set(row, at);
+  }
   state.status = "PROVISIONAL";
 }
 
-function countDecision(c: Count, statement: Extract<Statement, { type: "decision" }>): void {
+/** A Map goes by insertion: what is put in again goes to the end, and the first is the oldest. */
+function keepReason(reasons: StateCount["reasons"], { unit, reason }: Tally): void {
+  reasons.delete(unit);
+  reasons.set(unit, reason ?? null);
+  for (const oldest of reasons.keys()) if (reasons.size > MAX_CORRECTIONS) reasons.delete(oldest);
+}
+
+/** Whether the state was withheld when the log had `size` entries: its last hold below came after its last resumption below. */
+function wasWithheld({ holds }: StateCount, size: number): boolean {
+  const last = (indices: number[]) => Math.max(-1, ...indices.filter((index) => index < size));
+  return last(holds.held) > last(holds.resumed);
+}
+
+function countDecision(c: Count, statement: Extract<Statement, { type: "decision" }>, index: number): void {
   const { decision } = statement;
   if (decision === "draw") {
     const { constituency, within, order } = statement;
     constituencyOf(c, constituency).draws.push({ constituency, within, order });
   }
   // A hold on the Union keeps the gate shut; it withholds no state's results. No other decision does either, whatever state it names.
-  if ((decision === "hold" || decision === "resume") && statement.about !== "EU")
-    stateOf(c, statement.about).withheld = decision === "hold";
+  if ((decision === "hold" || decision === "resume") && statement.about !== "EU") {
+    const state = stateOf(c, statement.about);
+    state.withheld = decision === "hold";
+    state.holds[decision === "hold" ? "held" : "resumed"].push(index);
+  }
 }
 
-function countStatement(c: Count, statement: Statement): void {
+/** What was declared final of the state before was not these seats. */
+function provisional(c: Count, held: ConstituencyCount): void {
+  for (const state of c.states.values()) if (state.constituencies.includes(held)) state.status = "PROVISIONAL";
+}
+
+function countStatement(c: Count, statement: Statement, index: number): void {
   switch (statement.type) {
     case "tally":
-      countTallies(c, statement);
+      countTallies(c, statement, index);
       return;
     case "seats": {
       const held = constituencyOf(c, statement.constituency);
       held.declared = held.lists.map((list) => statement.seats[list.id] ?? 0);
+      provisional(c, held);
       return;
     }
     case "declaration":
       stateOf(c, statement.state).status = statement.declares === "official" ? "OFFICIAL" : "FINAL";
       return;
     case "decision":
-      countDecision(c, statement);
+      countDecision(c, statement, index);
       return;
-    default: // polls, void, lift, release: the gate's and the ledger's business
+    case "release":
+      for (const state of c.states.values()) if (!wasWithheld(state, statement.size)) state.shownTo = statement.size;
+      return;
+    default: // polls, void, lift: the gate's and the ledger's business
       return;
   }
 }
@@ -165,6 +212,6 @@ function countStatement(c: Count, statement: Statement): void {
 export function count(c: Count, e: OpenedEntry): void {
   if (e.index < c.next) return;
   if (e.index > c.next) throw new RangeError(`entry ${e.index} came where ${c.next} is next`);
-  if (e.statement !== null && e.verdict === "accepted") countStatement(c, e.statement);
+  if (e.statement !== null && e.verdict === "accepted") countStatement(c, e.statement, e.index);
   c.next = e.index + 1;
 }

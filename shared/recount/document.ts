@@ -1,4 +1,4 @@
-import type { ReleaseHeader, Tie } from "../formats/release.ts";
+import type { Correction, ReleaseHeader, SeatDifference, Tie } from "../formats/release.ts";
 import {
   BALLOTS,
   BLANK,
@@ -6,6 +6,8 @@ import {
   type Count,
   ELECTORS,
   INVALID,
+  SINCE,
+  STANDS,
   type StateCount,
   VERSION,
   VOTES,
@@ -95,7 +97,33 @@ interface ConstituencyCounted {
   figures: Figures;
   lists: ListCounted[];
   ties: Tie[];
+  differences: SeatDifference[];
   allocated: number;
+}
+
+/** Where the office said otherwise; nothing, where it said nothing or its word is the only one. */
+function seatDifferences(held: ConstituencyCount, computed: Record<string, number>): SeatDifference[] {
+  const { constituency, lists, declared } = held;
+  if (declared === null || constituency.allocation.method === "declared") return [];
+  const differences: SeatDifference[] = [];
+  for (const [i, { id }] of lists.entries()) {
+    const row = { constituency: constituency.id, list: id, computed: computed[id]!, declared: declared[i]! };
+    if (row.computed !== row.declared) differences.push(row);
+  }
+  return differences;
+}
+
+/** How many units stand otherwise than the last release of the state showed them, and the last of them with their reasons. */
+function corrections({ shownTo, reasons, constituencies }: StateCount): { corrected: number; list: Correction[] } {
+  const changed = new Map<string, number>();
+  for (const { rowOf, cells, width } of shownTo === 0 ? [] : constituencies)
+    for (const [unit, row] of rowOf) {
+      const at = row * width;
+      if (cells[at + STANDS]! >= shownTo && cells[at + SINCE]! < shownTo) changed.set(unit, cells[at + VERSION]!);
+    }
+  const list: Correction[] = [];
+  for (const [unit, reason] of reasons) if (changed.has(unit)) list.push({ unit, version: changed.get(unit)!, reason });
+  return { corrected: changed.size, list };
 }
 
 function recountConstituency(held: ConstituencyCount): ConstituencyCounted {
@@ -106,7 +134,11 @@ function recountConstituency(held: ConstituencyCount): ConstituencyCounted {
   const byList = Object.fromEntries(lists.map((list, i) => [list.id, votes[i]!]));
   const { seats, ties } = allot(constituency, lists, { votes: byList, ballots }, draws);
   const fromOffice = constituency.allocation.method === "declared";
-  const rows = lists.map(({ id }, i) => ({ id, votes: votes[i]!, seats: fromOffice ? declared[i]! : seats[id]! }));
+  const rows = lists.map(({ id }, i) => ({
+    id,
+    votes: votes[i]!,
+    seats: fromOffice ? (declared?.[i] ?? 0) : seats[id]!,
+  }));
   return {
     figures: {
       expected: held.rowOf.size,
@@ -119,6 +151,7 @@ function recountConstituency(held: ConstituencyCount): ConstituencyCounted {
     },
     lists: rows,
     ties,
+    differences: seatDifferences(held, seats),
     allocated: rows.reduce((sum, row) => sum + row.seats, 0),
   };
 }
@@ -150,7 +183,8 @@ function constituencyRow({ constituency }: ConstituencyCount, counted: Constitue
 }
 
 /** A held state shows how many units it has and nothing that was counted in them. */
-function recountState({ state, status, withheld, constituencies }: StateCount): StateCounted {
+function recountState(counted: StateCount): StateCounted {
+  const { state, status, withheld, constituencies } = counted;
   const held = withheld ? [] : constituencies;
   const parts = held.map(recountConstituency);
   const figures = addUp(parts.map((part) => part.figures));
@@ -166,6 +200,7 @@ function recountState({ state, status, withheld, constituencies }: StateCount): 
     lists.push(record({ ...listRow(list), groups: split }));
   }
   const shown = withheld ? "PROVISIONAL" : status;
+  const { corrected, list: replaced } = withheld ? { corrected: 0, list: [] } : corrections(counted);
   const declared = state.constituencies.every(({ allocation }) => allocation.method === "declared");
   const row = record({
     state: state.id,
@@ -179,6 +214,9 @@ function recountState({ state, status, withheld, constituencies }: StateCount): 
     lists,
     constituencies: held.map((constituency, i) => constituencyRow(constituency, parts[i]!)),
     ties: parts.flatMap((part) => part.ties.map(tieRow)),
+    differences: parts.flatMap((part) => part.differences.map((row) => record({ ...row }))),
+    corrected,
+    corrections: replaced.map((row) => record({ ...row })),
   });
   return { status: shown, figures, allocated, groups, row };
 }

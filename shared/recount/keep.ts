@@ -1,21 +1,25 @@
 import type { Definition } from "../definition/schema.ts";
+import { MAX_CORRECTIONS } from "../formats/release.ts";
+import { MAX_REASON } from "../statement/types.ts";
 import { type ConstituencyCount, type Count, type StateCount, startCount } from "./count.ts";
 import type { Draw } from "./seats.ts";
 
 /**
  * A count as bytes, to be sealed and stored beside its position. Layout: length of the head (4 bytes, big endian), the head as
- * JSON, then every constituency's cells in the definition's order as LEB128 numbers, a unit without an accepted tally as the
- * single byte 0. Most figures of a polling station take one or two bytes, and the bytes do not depend on the machine.
+ * JSON, every state's reasons, then every constituency's cells in the definition's order as LEB128 numbers, a unit without an accepted
+ * tally as the single byte 0. Most figures of a polling station take one or two bytes, and the bytes do not depend on the machine.
  */
 
-const FORMAT = "scrutin-recount-1";
+const FORMAT = "scrutin-recount-2";
 /** A 32-bit cell takes at most five bytes of seven bits. */
 const MAX_CELL_BYTES = 5;
 
 interface KeptState {
   status: StateCount["status"];
   withheld: boolean;
-  constituencies: { declared: number[]; draws: Draw[] }[];
+  holds: StateCount["holds"];
+  shownTo: number;
+  constituencies: { declared: number[] | null; draws: Draw[] }[];
 }
 
 interface Head {
@@ -29,23 +33,41 @@ const constituenciesOf = (c: Count): ConstituencyCount[] =>
   [...c.states.values()].flatMap((state) => state.constituencies);
 
 function headOf(c: Count): Head {
-  const states = [...c.states.values()].map(({ status, withheld, constituencies }) => ({
+  const states = [...c.states.values()].map(({ status, withheld, holds, shownTo, constituencies }) => ({
     status,
     withheld,
+    holds,
+    shownTo,
     constituencies: constituencies.map(({ declared, draws }) => ({ declared, draws })),
   }));
   return { format: FORMAT, definition: c.hash, next: c.next, states };
+}
+
+/** LEB128: seven bits a byte, the lowest first. The offset after the number. */
+function writeNumber(value: number, into: Uint8Array, at: number): number {
+  let rest = value;
+  for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
+  into[at++] = rest;
+  return at;
+}
+
+/** How many reasons, then each unit with its reason, both as UTF-8 after their length; a tally without a reason has an empty one. */
+function writeReasons({ reasons }: StateCount, into: Uint8Array, at: number): number {
+  at = writeNumber(reasons.size, into, at);
+  for (const text of [...reasons].flatMap(([unit, reason]) => [unit, reason ?? ""])) {
+    const bytes = new TextEncoder().encode(text);
+    at = writeNumber(bytes.length, into, at);
+    into.set(bytes, at);
+    at += bytes.length;
+  }
+  return at;
 }
 
 /** Writes one constituency's rows from `at` on; the offset after them. */
 function writeRows({ cells, width }: ConstituencyCount, into: Uint8Array, at: number): number {
   for (let row = 0; row < cells.length; row += width) {
     const end = cells[row] === 0 ? row + 1 : row + width;
-    for (let cell = row; cell < end; cell++) {
-      let rest = cells[cell]!;
-      for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80;
-      into[at++] = rest;
-    }
+    for (let cell = row; cell < end; cell++) at = writeNumber(cells[cell]!, into, at);
   }
   return at;
 }
@@ -60,6 +82,25 @@ function readCell(bytes: Uint8Array, at: number): { value: number; next: number 
     if (byte < 0x80 && value < 2 ** 32) return { value, next: at + i + 1 };
   }
   throw new RangeError("a kept count holds a figure out of its bounds");
+}
+
+function readReasons({ reasons }: StateCount, bytes: Uint8Array, at: number): number {
+  const number = () => {
+    const { value, next } = readCell(bytes, at);
+    at = next;
+    return value;
+  };
+  const text = () => {
+    const length = number();
+    if (at + length > bytes.length) throw new RangeError("a kept count ends too early");
+    at += length;
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(at - length, at));
+  };
+  for (let left = number(); left > 0; left--) {
+    const unit = text();
+    reasons.set(unit, text() || null);
+  }
+  return at;
 }
 
 function readRows({ cells, width }: ConstituencyCount, bytes: Uint8Array, at: number): number {
@@ -77,6 +118,19 @@ function readRows({ cells, width }: ConstituencyCount, bytes: Uint8Array, at: nu
 const mostCells = (held: readonly ConstituencyCount[]) =>
   held.reduce((sum, { cells }) => sum + cells.length * MAX_CELL_BYTES, 0);
 
+/** As long as `UNIT_ID` allows. */
+const MAX_UNIT_ID = 64;
+/** A unit's id and its reason, with their lengths: UTF-8 takes at most three bytes for a UTF-16 code unit. */
+const MAX_REASON_BYTES = 2 * MAX_CELL_BYTES + MAX_UNIT_ID + 3 * MAX_REASON;
+
+const mostReasons = ({ constituencies }: StateCount) =>
+  MAX_CELL_BYTES +
+  MAX_REASON_BYTES *
+    Math.min(
+      MAX_CORRECTIONS,
+      constituencies.reduce((n, { rowOf }) => n + rowOf.size, 0),
+    );
+
 /** Of the head: digits of declared seats, and the longest word for how far a state is. */
 const PER_LIST_BYTES = 3;
 const PER_STATE_BYTES = 12;
@@ -87,7 +141,8 @@ export function mostBytes(c: Count): number {
   const bare = { ...c, states: new Map([...c.states].map(([id, state]) => [id, undeclared(state)])) };
   const lists = held.reduce((sum, constituency) => sum + constituency.lists.length, 0);
   const head = new TextEncoder().encode(JSON.stringify(headOf(bare))).length;
-  return 4 + head + lists * PER_LIST_BYTES + c.states.size * PER_STATE_BYTES + mostCells(held);
+  const reasons = [...c.states.values()].reduce((sum, state) => sum + mostReasons(state), 0);
+  return 4 + head + lists * PER_LIST_BYTES + c.states.size * PER_STATE_BYTES + reasons + mostCells(held);
 }
 
 function undeclared(state: StateCount): StateCount {
@@ -99,10 +154,13 @@ function undeclared(state: StateCount): StateCount {
 export function saveCount(c: Count): Uint8Array {
   const head = new TextEncoder().encode(JSON.stringify(headOf(c)));
   const held = constituenciesOf(c);
-  const bytes = new Uint8Array(4 + head.length + mostCells(held));
+  const states = [...c.states.values()];
+  const reasons = states.reduce((sum, state) => sum + mostReasons(state), 0);
+  const bytes = new Uint8Array(4 + head.length + reasons + mostCells(held));
   new DataView(bytes.buffer).setUint32(0, head.length);
   bytes.set(head, 4);
   let at = 4 + head.length;
+  for (const state of states) at = writeReasons(state, bytes, at);
   for (const constituency of held) at = writeRows(constituency, bytes, at);
   return bytes.slice(0, at);
 }
@@ -115,6 +173,8 @@ function takeHead(c: Count, head: Head): void {
     const kept = head.states[i]!;
     state.status = kept.status;
     state.withheld = kept.withheld;
+    state.holds = kept.holds;
+    state.shownTo = kept.shownTo;
     for (const [j, constituency] of state.constituencies.entries())
       Object.assign(constituency, kept.constituencies[j]!);
   }
@@ -130,6 +190,7 @@ export function loadCount(definition: Definition, hash: string, bytes: Uint8Arra
   const headEnd = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
   takeHead(c, JSON.parse(new TextDecoder().decode(bytes.subarray(4, headEnd))) as Head);
   let at = headEnd;
+  for (const state of c.states.values()) at = readReasons(state, bytes, at);
   for (const constituency of constituenciesOf(c)) at = readRows(constituency, bytes, at);
   if (at !== bytes.length) throw new RangeError("a kept count is longer than its definition");
   return c;

@@ -143,6 +143,10 @@ describe("seats, declarations, holds and draws", () => {
     applyEntry(t, { ...declared[1]!, index: 3, statement: tally("XB-1", 1, { XB01: 1 }) });
     expect(status(t)).toEqual(["FINAL", "PROVISIONAL", "PROVISIONAL"]);
   });
+  it("so do declared seats", () => {
+    const t = fold(logOf([declaration("XA", "final"), declaration("XC", "final"), declaredSeats("XC", { XC01: 3 })]));
+    expect(released(t).states.map((state) => state.status)).toEqual(["FINAL", "PROVISIONAL", "PROVISIONAL"]);
+  });
   it("a state is withheld while its last decision is a hold; one on the Union withholds none", () => {
     const held = (...decisions: Parameters<typeof decision>[]) =>
       released(fold(logOf(decisions.map((d) => decision(...d))))).states.map((state) => state.withheld);

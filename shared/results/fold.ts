@@ -3,20 +3,14 @@ import type { StateResult, Tie } from "../formats/release.ts";
 import type { OpenedEntry } from "../ledger/entry.ts";
 import type { Statement, Tally } from "../statement/types.ts";
 import { apportion, type Draw } from "./apportionment.ts";
+import { BALLOTS, BLANK, ELECTORS, FIRST, INVALID, REPLACED, VERSION, VOTES } from "./columns.ts";
+import { noteRelease, noteReplacement, type Replacement } from "./corrections.ts";
 
 /**
  * Entries to results: a fold over the opened log in index order. Half a million units are kept as rows of one Int32Array per
  * constituency, and a tally changes the sums by its difference to the row it replaces, so that an entry costs what it says and
  * not what has been counted before it.
  */
-
-/** Columns of a row; the votes of the constituency's lists follow, in the definition's order. Version 0: not counted yet. */
-export const VERSION = 0;
-export const ELECTORS = 1;
-export const BALLOTS = 2;
-export const BLANK = 3;
-export const INVALID = 4;
-export const VOTES = 5;
 
 /** One constituency: its units' rows and what they add up to. */
 export interface ConstituencyCount {
@@ -30,7 +24,7 @@ export interface ConstituencyCount {
   width: number;
   /** `expected` rows. A figure is at most 10^9 (`MAX_FIGURE`), so it fits 32 bits. */
   rows: Int32Array;
-  /** Sums by column (`VERSION` unused). At most 5 * 10^5 units of 10^9 each, far below 2^53: exact. */
+  /** Sums by column (unused below `ELECTORS`). At most 5 * 10^5 units of 10^9 each, far below 2^53: exact. */
   sums: Float64Array;
   declared: Record<string, number> | null;
   /** Accepted draws, in the log's order. */
@@ -43,6 +37,11 @@ export interface StateCount {
   state: State;
   status: StateResult["status"];
   withheld: boolean;
+  /** Every hold and resumption of it, by its entry's index. */
+  holds: { at: number; withheld: boolean }[];
+  /** Entries that the last accepted release which showed it counts; 0 before any. */
+  shown: number;
+  replacements: Replacement[];
   constituencies: ConstituencyCount[];
   /** Something of it has changed since it was last saved. */
   changed: boolean;
@@ -78,6 +77,9 @@ export function createTabulation(definition: Definition, definitionHash: string)
       state,
       status: "PROVISIONAL",
       withheld: false,
+      holds: [],
+      shown: 0,
+      replacements: [],
       constituencies: [],
       changed: false,
       savedAt: 0,
@@ -143,14 +145,14 @@ export function applyEntry(t: Tabulation, e: OpenedEntry): void {
   if (e.index > t.size && !(t.size === 0 && e.index === 1)) {
     throw new Error(`entry ${e.index} does not follow entry ${t.size - 1}`);
   }
-  if (e.verdict === "accepted" && e.statement) applyStatement(t, e.statement);
+  if (e.verdict === "accepted" && e.statement) applyStatement(t, e.statement, e.index);
   t.size = e.index + 1;
 }
 
-function applyStatement(t: Tabulation, statement: Statement): void {
+function applyStatement(t: Tabulation, statement: Statement, index: number): void {
   switch (statement.type) {
     case "tally":
-      for (const tally of statement.tallies) applyTally(t, tally);
+      for (const tally of statement.tallies) applyTally(t, tally, index);
       return;
     case "seats":
       applySeats(t, statement.constituency, statement.seats);
@@ -159,25 +161,27 @@ function applyStatement(t: Tabulation, statement: Statement): void {
       applyDeclaration(t, statement.state, statement.declares);
       return;
     case "decision":
-      applyDecision(t, statement);
+      applyDecision(t, statement, index);
+      return;
+    case "release":
+      noteRelease(t.states, statement.size);
       return;
     case "polls":
     case "void":
     case "lift":
-    case "release":
       return; // say nothing about figures
   }
 }
 
 /** Most decisions are about the gate or the log, whatever state they name: only these change a result. */
-function applyDecision(t: Tabulation, statement: Extract<Statement, { type: "decision" }>): void {
+function applyDecision(t: Tabulation, statement: Extract<Statement, { type: "decision" }>, index: number): void {
   switch (statement.decision) {
     case "draw":
       applyDraw(t, statement);
       return;
     case "hold":
     case "resume":
-      applyHold(t, statement.about, statement.decision === "hold");
+      applyHold(t, statement.about, statement.decision === "hold", index);
       return;
     case "override":
     case "void":
@@ -189,7 +193,7 @@ function applyDecision(t: Tabulation, statement: Extract<Statement, { type: "dec
 }
 
 /** The highest version of a unit stands; its row is exchanged and the sums move by the difference. */
-function applyTally(t: Tabulation, tally: Tally): void {
+function applyTally(t: Tabulation, tally: Tally, index: number): void {
   const unit = t.units.get(tally.unit);
   const place = unit === undefined ? undefined : t.places[t.placeOf[unit]!];
   if (unit === undefined || !place) throw new Error(`an accepted tally names unit ${tally.unit}, which is not defined`);
@@ -201,8 +205,14 @@ function applyTally(t: Tabulation, tally: Tally): void {
   const row = (unit - count.start) * count.width;
   const standing = rows[row + VERSION]!;
   if (tally.version <= standing) return;
-  if (standing === 0) count.counted++;
   rows[row + VERSION] = tally.version;
+  if (standing === 0) {
+    count.counted++;
+    rows[row + FIRST] = index;
+  } else {
+    rows[row + REPLACED] = index;
+    noteReplacement(state, { at: index, unit: tally.unit, version: tally.version, reason: tally.reason ?? null });
+  }
   const put = (column: number, value: number): void => {
     sums[column]! += value - rows[row + column]!;
     rows[row + column] = value;
@@ -223,7 +233,10 @@ function applyTally(t: Tabulation, tally: Tally): void {
   count.seats = null;
 }
 
-/** The last declared seats stand; they are the result only where nothing else computes it. */
+/**
+ * The last declared seats stand; they are the result only where nothing else computes it, and are compared with it elsewhere. As after a
+ * tally, what was declared final before was not this.
+ */
 function applySeats(t: Tabulation, constituency: string, seats: Record<string, number>): void {
   const place = t.places.find(({ count }) => count.constituency.id === constituency);
   if (!place) throw new Error(`accepted seats name constituency ${constituency}, which is not defined`);
@@ -235,6 +248,7 @@ function applySeats(t: Tabulation, constituency: string, seats: Record<string, n
   }
   count.declared = { ...seats };
   count.seats = null;
+  state.status = "PROVISIONAL";
   state.changed = true;
 }
 
@@ -246,10 +260,11 @@ function applyDeclaration(t: Tabulation, id: string, declares: "final" | "offici
 }
 
 /** A hold on the Union concerns the gate alone: no state has the id EU, so nothing happens here. */
-function applyHold(t: Tabulation, about: string, hold: boolean): void {
+function applyHold(t: Tabulation, about: string, hold: boolean, index: number): void {
   const state = t.states.find((s) => s.state.id === about);
   if (!state) return;
   state.withheld = hold;
+  state.holds.push({ at: index, withheld: hold });
   state.changed = true;
 }
 
@@ -260,6 +275,14 @@ function applyDraw(t: Tabulation, { constituency, within, order }: Draw): void {
   place.count.draws.push({ constituency, within, order: [...order] });
   place.count.seats = null;
   place.state.changed = true;
+}
+
+/** Index of the entry that the unit was first counted with; 0 if it never was. */
+export function firstCounted(t: Tabulation, unit: string): number {
+  const number = t.units.get(unit);
+  const place = number === undefined ? undefined : t.places[t.placeOf[number]!];
+  if (number === undefined || !place) throw new Error(`unit ${unit} is not defined`);
+  return place.count.rows[(number - place.count.start) * place.count.width + FIRST]!;
 }
 
 /** The seats of a constituency as they stand now; computed once after each change. */

@@ -1,17 +1,16 @@
 import type { List } from "../definition/schema.ts";
-import type { ConstituencyResult, Figures, Release, ReleaseHeader, StateResult } from "../formats/release.ts";
+import type {
+  ConstituencyResult,
+  Figures,
+  Release,
+  ReleaseHeader,
+  SeatDifference,
+  StateResult,
+} from "../formats/release.ts";
 import { canonical } from "../ledger/entry.ts";
-import {
-  BALLOTS,
-  BLANK,
-  type ConstituencyCount,
-  ELECTORS,
-  INVALID,
-  type StateCount,
-  seatsNow,
-  type Tabulation,
-  VOTES,
-} from "./fold.ts";
+import { BALLOTS, BLANK, ELECTORS, INVALID, VOTES } from "./columns.ts";
+import { correctionsOf } from "./corrections.ts";
+import { type ConstituencyCount, firstCounted, type StateCount, seatsNow, type Tabulation } from "./fold.ts";
 
 /** Members who belong to no political group. */
 const NON_ATTACHED = "NI";
@@ -24,7 +23,7 @@ type Sums = Omit<Figures, "turnout">;
  * the second count must write the same bytes. Changes nothing.
  */
 export function buildRelease(t: Tabulation, header: ReleaseHeader): Release {
-  const built = t.states.map(stateResult);
+  const built = t.states.map((state) => stateResult(t, state));
   const states = built.map(({ result }) => result);
   const shown = built.filter(({ result }) => !result.withheld);
   const voting = shown.filter(({ result }) => result.votesFrom === "counted");
@@ -61,7 +60,7 @@ function statusOf(states: StateResult[]): Release["status"] {
   return states.every((state) => state.status !== "PROVISIONAL") ? "FINAL" : "PROVISIONAL";
 }
 
-function stateResult(count: StateCount): { result: StateResult; sums: Sums } {
+function stateResult(t: Tabulation, count: StateCount): { result: StateResult; sums: Sums } {
   const { state, constituencies } = count;
   const head = {
     state: state.id,
@@ -72,10 +71,10 @@ function stateResult(count: StateCount): { result: StateResult; sums: Sums } {
   };
   if (count.withheld) {
     const sums = { ...addUp([]), units: { expected: total(constituencies.map((c) => c.expected)), counted: 0 } };
-    const nothing = { groups: {}, lists: [], constituencies: [], ties: [] };
+    const nothing = { groups: {}, lists: [], constituencies: [], ties: [], differences: [], corrections: [] };
     const seats = { total: state.seats, allocated: 0 };
     return {
-      result: { ...head, status: "PROVISIONAL", withheld: true, seats, ...withTurnout(sums), ...nothing },
+      result: { ...head, status: "PROVISIONAL", withheld: true, seats, ...withTurnout(sums), corrected: 0, ...nothing },
       sums,
     };
   }
@@ -96,6 +95,8 @@ function stateResult(count: StateCount): { result: StateResult; sums: Sums } {
     lists,
     constituencies: results,
     ties: constituencies.flatMap((constituency) => seatsNow(constituency).ties),
+    differences: constituencies.flatMap(differencesOf),
+    ...correctionsOf(count, (unit) => firstCounted(t, unit)),
   };
   return { result, sums };
 }
@@ -109,6 +110,21 @@ function constituencyResult(count: ConstituencyCount): ConstituencyResult {
     seats: { total: count.constituency.seats, allocated: total(lists.map((list) => list.seats)) },
     lists,
   };
+}
+
+/** Nothing is compared where the office declared nothing, or where its declaration is the result itself. */
+function differencesOf(count: ConstituencyCount): SeatDifference[] {
+  const { constituency, declared, lists } = count;
+  if (declared === null || constituency.allocation.method === "declared") return [];
+  const { seats } = seatsNow(count);
+  return lists
+    .map(({ id }) => ({
+      constituency: constituency.id,
+      list: id,
+      computed: seats[id]!,
+      declared: Object.hasOwn(declared, id) ? declared[id]! : 0,
+    }))
+    .filter(({ computed, declared }) => computed !== declared);
 }
 
 function sumsOf({ expected, counted, sums }: ConstituencyCount): Sums {

@@ -117,6 +117,18 @@ export function tally(unit: string, version: number, votes: Record<string, numbe
   return { ...common, type: "tally", state: unit.slice(0, 2), tallies: [one] };
 }
 
+/** An accepted release of the first `size` entries. */
+export function releaseOf(size: number): Statement {
+  const hash = "e".repeat(64);
+  return { ...common, type: "release", state: "EU", number: 1, size, root: "root", release: hash, previous: null };
+}
+
+/** The same tallies, for a reason. */
+export function because(said: Statement, reason: string): Statement {
+  if (said.type !== "tally") throw new Error("only tallies have reasons");
+  return { ...said, tallies: said.tallies.map((one) => ({ ...one, reason })) };
+}
+
 export function declaration(id: string, declares: "final" | "official"): Statement {
   return { ...common, type: "declaration", state: id, declares };
 }
@@ -187,6 +199,8 @@ const arbitraryOther = fc.constantFrom<Statement>(
   declaredSeats("XC", { XC01: 2, XC02: 1 }),
   declaredSeats("XC", { XC01: 3 }),
   declaredSeats("XA-N", { XA01: 6 }),
+  releaseOf(3),
+  releaseOf(9),
   draw("XA-N", "seats", ["XA02", "XA01"]),
   draw("XA-N", "seats", ["XA01", "XA02"]),
   draw("XA-S", "seats", ["XA06", "XA-SA"]),

@@ -1,15 +1,20 @@
 import { z } from "zod";
 import type { Definition } from "../definition/schema.ts";
-import { type ConstituencyCount, createTabulation, type StateCount, type Tabulation, VERSION } from "./fold.ts";
+import { MAX_CORRECTIONS } from "../formats/release.ts";
+import { MAX_REASON } from "../statement/types.ts";
+import { ELECTORS, VERSION } from "./columns.ts";
+import type { Replacement } from "./corrections.ts";
+import { type ConstituencyCount, createTabulation, type StateCount, type Tabulation } from "./fold.ts";
 
 /**
  * A tabulation as bytes, to be kept with the position in the log: one part per state and one, "EU", for the whole. Figures in
- * clear: the caller seals them. A state's part is the format, the position, what was declared and drawn as JSON, then
- * the rows of its units as variable-length integers (LEB128), 0 for a unit without a tally. Sums are not kept, they follow.
+ * clear: the caller seals them. A state's part is the format, the position, what was declared, drawn and withheld as JSON, the last
+ * replaced units, then the rows of its units as variable-length integers (LEB128), 0 for a unit without a tally. Sums are not kept,
+ * they follow.
  */
 
 const UNION = "EU";
-const FORMAT = 1;
+const FORMAT = 2;
 /** Rows hold 32-bit signed integers. */
 const MAX_CELL = 2 ** 31 - 1;
 const utf8 = new TextEncoder();
@@ -22,11 +27,14 @@ const UnionPart = z.strictObject({
   size: Position,
   /** The position of each state's part: parts of different saves are not one tabulation. */
   savedAt: z.record(z.string(), Position),
+  /** Here, and not in the states' parts: a release would have all of them saved again. */
+  shown: z.record(z.string(), Position),
 });
 const StateHead = z.strictObject({
   savedAt: Position,
   status: z.enum(["PROVISIONAL", "FINAL", "OFFICIAL"]),
   withheld: z.boolean(),
+  holds: z.array(z.strictObject({ at: Position, withheld: z.boolean() })),
   constituencies: z.array(
     z.strictObject({
       constituency: z.string(),
@@ -48,11 +56,12 @@ export function saveTabulation(t: Tabulation, options: { changedOnly?: boolean }
     if (options.changedOnly && !state.changed) continue;
     state.savedAt = t.size;
     state.changed = false;
-    parts.set(state.state.id, encodeState(state));
+    parts.set(state.state.id, encodeState(t, state));
   }
   t.savedAt = t.size;
   const savedAt = Object.fromEntries(t.states.map((state) => [state.state.id, state.savedAt]));
-  const union: z.infer<typeof UnionPart> = { format: FORMAT, definition: t.hash, size: t.size, savedAt };
+  const shown = Object.fromEntries(t.states.map((state) => [state.state.id, state.shown]));
+  const union: z.infer<typeof UnionPart> = { format: FORMAT, definition: t.hash, size: t.size, savedAt, shown };
   parts.set(UNION, utf8.encode(JSON.stringify(union)));
   return parts;
 }
@@ -76,10 +85,11 @@ export function loadTabulation(
   for (const state of t.states) {
     const { id } = state.state;
     const savedAt = union.savedAt[id];
-    if (savedAt === undefined) throw new Error(`saved part ${UNION} does not know state ${id}`);
-    state.savedAt = savedAt;
+    const shown = union.shown[id];
+    if (savedAt === undefined || shown === undefined) throw new Error(`saved part ${UNION} does not know state ${id}`);
+    Object.assign(state, { savedAt, shown });
     const part = parts.get(id);
-    if (part) decodeState(state, part);
+    if (part) decodeState(t, state, part);
     else if (savedAt > 0) throw new Error(`saved part ${id} is missing`);
   }
   return t;
@@ -87,8 +97,10 @@ export function loadTabulation(
 
 /** An integer of 32 bits takes at most five bytes of seven. */
 const MAX_INTEGER_BYTES = 5;
-/** `"XX123":200,` of a list with declared seats. */
-const DECLARED_BYTES = 12;
+/** UTF-8 takes at most three bytes for a UTF-16 code unit; before a reason stand its length and three integers. */
+const MAX_REPLACEMENT_BYTES = 4 * MAX_INTEGER_BYTES + 3 * MAX_REASON;
+/** `"":720,` around the id of a list with declared seats. */
+const DECLARED_BYTES = 7;
 
 /**
  * The most bytes that the part of this name can have, whatever was counted: from the definition, the position and what the log shows
@@ -99,18 +111,22 @@ export function mostPartBytes(t: Tabulation, name: string): number {
   if (state === undefined) return 0;
   const cells = state.constituencies.reduce((sum, { rows }) => sum + rows.length, 0);
   const head = headOf({ ...state, status: "PROVISIONAL" }, () => null);
-  const heads = JSON.stringify(head).length + state.state.lists.length * DECLARED_BYTES;
-  return 2 * MAX_INTEGER_BYTES + heads + cells * MAX_INTEGER_BYTES;
+  const declared = state.state.lists.reduce((sum, { id }) => sum + id.length + DECLARED_BYTES, 0);
+  const heads = utf8.encode(JSON.stringify(head)).length + declared;
+  const units = state.constituencies.reduce((sum, { expected }) => sum + expected, 0);
+  const replaced = Math.min(MAX_CORRECTIONS, units) * MAX_REPLACEMENT_BYTES;
+  return 3 * MAX_INTEGER_BYTES + heads + replaced + cells * MAX_INTEGER_BYTES;
 }
 
 function headOf(
-  { savedAt, status, withheld, constituencies }: StateCount,
+  { savedAt, status, withheld, holds, constituencies }: StateCount,
   declaredOf: (count: ConstituencyCount) => ConstituencyCount["declared"],
 ): z.infer<typeof StateHead> {
   return {
     savedAt,
     status,
     withheld,
+    holds,
     constituencies: constituencies.map((count) => ({
       constituency: count.constituency.id,
       declared: declaredOf(count),
@@ -119,12 +135,14 @@ function headOf(
   };
 }
 
-function encodeState(state: StateCount): Uint8Array {
+function encodeState(t: Tabulation, state: StateCount): Uint8Array {
   const text = utf8.encode(JSON.stringify(headOf(state, ({ declared }) => declared)));
   const writer = new Writer(text.length + 16);
   writer.integer(FORMAT);
   writer.integer(text.length);
   writer.raw(text);
+  writer.integer(state.replacements.length);
+  for (const replacement of state.replacements) encodeReplacement(t, replacement, writer);
   for (const { rows, width } of state.constituencies) {
     for (let row = 0; row < rows.length; row += width) {
       const cells = rows[row + VERSION] === 0 ? 1 : width;
@@ -134,7 +152,20 @@ function encodeState(state: StateCount): Uint8Array {
   return writer.done();
 }
 
-function decodeState(state: StateCount, bytes: Uint8Array): void {
+/** The unit by its number; a reason has at least one character, so that 0 stands for none. */
+function encodeReplacement(t: Tabulation, { at, unit, version, reason }: Replacement, writer: Writer): void {
+  const text = utf8.encode(reason ?? "");
+  for (const integer of [t.units.get(unit)!, at, version, text.length]) writer.integer(integer);
+  writer.raw(text);
+}
+
+function decodeReplacement(names: readonly string[], reader: Reader): Replacement {
+  const [number, at, version] = [reader.integer(), reader.integer(), reader.integer()];
+  const text = fromUtf8.decode(reader.raw(reader.integer()));
+  return { at, unit: names[number]!, version, reason: text === "" ? null : text };
+}
+
+function decodeState(t: Tabulation, state: StateCount, bytes: Uint8Array): void {
   const { id } = state.state;
   const reader = new Reader(bytes, `saved part ${id}`);
   if (reader.integer() !== FORMAT) throw new Error(`saved part ${id} has another format`);
@@ -147,6 +178,10 @@ function decodeState(state: StateCount, bytes: Uint8Array): void {
   }
   state.status = head.status;
   state.withheld = head.withheld;
+  state.holds = head.holds;
+  const replaced = reader.integer();
+  const names = replaced === 0 ? [] : [...t.units.keys()];
+  for (let n = 0; n < replaced; n++) state.replacements.push(decodeReplacement(names, reader));
   state.constituencies.forEach((count, i) => {
     const kept = head.constituencies[i]!;
     if (kept.constituency !== count.constituency.id) throw new Error(`saved part ${id} has other constituencies`);
@@ -167,7 +202,7 @@ function decodeRows(count: ConstituencyCount, reader: Reader): void {
     for (let column = VERSION + 1; column < width; column++) {
       const value = reader.integer();
       rows[row + column] = value;
-      sums[column]! += value;
+      if (column >= ELECTORS) sums[column]! += value;
     }
   }
 }

@@ -19,7 +19,9 @@ const Instant = z.iso.datetime().max(30);
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const StateId = z.string().regex(/^[A-Z]{2}$/);
 const ListId = z.string().regex(/^[A-Z]{2}\d{2,3}$/);
-const Reason = z.string().min(1).max(500);
+/** UTF-16 code units. */
+export const MAX_REASON = 500;
+const Reason = z.string().min(1).max(MAX_REASON);
 const KeyId = z.string().regex(KEY_ID);
 const Official = z.string().min(1).max(200);
 
