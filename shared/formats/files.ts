@@ -1,6 +1,10 @@
 import type { Definition } from "../definition/schema.ts";
 import type { Release } from "./release.ts";
 import { releaseCsv } from "./release-csv.ts";
+import { divisionSheet, divisionsOf, euSheet } from "./sheets.ts";
+import { sheetJson } from "./sheets-form.ts";
+import { groupsSheet, partiesCsv, partiesSheet, resultsCsv } from "./sheets-lists.ts";
+import { sheetNotes } from "./sheets-notes.ts";
 
 /** A file that is made of a release: by the publication endpoint, by whoever pulls, and for the static bundle, byte for byte the same. */
 export interface ReleaseFile {
@@ -10,9 +14,28 @@ export interface ReleaseFile {
   text(): string;
 }
 
-/** Every file that a release makes. */
-export function releaseFiles(release: Release, _definition: Definition): ReleaseFile[] {
+const JSON_TYPE = "application/json";
+const CSV_TYPE = "text/csv; charset=utf-8; header=present";
+
+/** Every file that a release makes. Throws RangeError for a release of another definition. */
+export function releaseFiles(release: Release, definition: Definition): ReleaseFile[] {
+  const json = (name: string, text: () => string): ReleaseFile => ({ name, mediaType: JSON_TYPE, text });
+  const csv = (name: string, text: () => string): ReleaseFile => ({ name, mediaType: CSV_TYPE, text });
+  const divisions = divisionsOf(release, definition).map((division) => {
+    return { division, name: division.id.toLowerCase() };
+  });
   return [
-    { name: "release.csv", mediaType: "text/csv; charset=utf-8; header=present", text: () => releaseCsv(release) },
+    csv("release.csv", () => releaseCsv(release)),
+    json("sheets/notes.json", () => `${JSON.stringify(sheetNotes(release, definition), null, 2)}\n`),
+    json("sheets/eu.json", () => sheetJson(euSheet(release, definition))),
+    ...divisions.map(({ division, name }) =>
+      json(`sheets/${name}.json`, () => sheetJson(divisionSheet(division, release, definition))),
+    ),
+    json("sheets/groups.json", () => sheetJson(groupsSheet(definition))),
+    json("sheets/parties.json", () => sheetJson(partiesSheet(definition))),
+    csv("sheets/parties.csv", () => partiesCsv(definition)),
+    ...divisions.map(({ division, name }) =>
+      csv(`sheets/results-parties-${name}.csv`, () => resultsCsv(division, release)),
+    ),
   ];
 }
