@@ -1,5 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleCommon, sampleTally, signSample } from "../shared/definition/sample.ts";
+import { writePullToken } from "../shared/platform/pull-token.ts";
+import { decodeSealedCopy } from "../shared/platform/sealed-copy.ts";
+import { eventually } from "./ledger.ts";
+import { parliamentSigner } from "./pull-run.ts";
 import { holdNight, type Night, sideChannelSample } from "./side-channel-night.ts";
 import { ask, logsOf, messagesOf, rowsOf, type SeenAnswer } from "./side-channel-seen.ts";
 
@@ -26,7 +31,17 @@ const COMMON = ["/healthz", "/readyz", "/metrics", "/v1/codes", "/v1/codes/F.301
 
 function releasePaths({ statements }: Night): string[] {
   const size = statements.length + 1;
-  const numbers = ["latest", "1", "2", "latest.csv", "1.csv", "latest/signatures", "nothing"];
+  const numbers = [
+    "latest",
+    "1",
+    "2",
+    "latest.csv",
+    "1.csv",
+    "latest/signatures",
+    "1/files",
+    "1/files/sheets/eu.json",
+    "nothing",
+  ];
   return [
     "/",
     "/verify",
@@ -47,6 +62,8 @@ function releasePaths({ statements }: Night): string[] {
     "/v1/evidence",
     "/v1/evidence/equivocation/AT-1/2",
     "/v1/evidence/gap/AT-1/20-21",
+    "/v1/sealed/latest",
+    "/v1/sealed/1/1",
   ];
 }
 
@@ -55,6 +72,19 @@ async function answersOf(night: Night, service: string, paths: readonly string[]
   const answers: SeenAnswer[] = [];
   for (const path of paths) for (const method of METHODS) answers.push(await ask(service, url, method, path));
   return answers;
+}
+
+/** The newest release as the Parliament holds it sealed: all of it that is not ciphertext. */
+async function sealedOf({ harness, services }: Night) {
+  const { sample } = harness;
+  const now = Date.now();
+  const terms = { definition: sample.hash, issuedMs: now, expiresMs: now + 60_000, nonce: randomBytes(16) };
+  const authorization = `Bearer ${writePullToken(parliamentSigner(sample), terms)}`;
+  const answer = await fetch(`${services.get("release")?.url}/v1/sealed/latest`, { headers: { authorization } });
+  const { etag: _, date: __, ...headers } = Object.fromEntries(answer.headers);
+  const copy = decodeSealedCopy(new Uint8Array(await answer.arrayBuffer()));
+  const { candidate, answer: answered, ...id } = copy ?? { candidate: [], answer: [] };
+  return { status: answer.status, headers, id, lengths: [candidate.length, answered.length] };
 }
 
 /** What anyone may post at the door, and what the door says to it: bytes of these very offices, but not signed by them. */
@@ -113,6 +143,17 @@ describe("two nights that differ in their figures alone", () => {
       for (const [n, answer] of one.entries()) expect(other[n], answer.asked).toEqual(answer);
     },
   );
+
+  it("give the Parliament sealed releases that nobody could tell apart", async () => {
+    // Each is the newest one: which of those before it were written, the clock says.
+    await eventually(async () => {
+      const [one, other] = await both(sealedOf);
+      return JSON.stringify(one.id) === JSON.stringify(other.id);
+    });
+    const [one, other] = await both(sealedOf);
+    expect(one).toMatchObject({ status: 200, id: { number: 1 } });
+    expect(other).toEqual(one);
+  });
 
   it("refuse alike what nobody signed", async () => {
     const [one, other] = await both(refusalsOf);

@@ -5,6 +5,7 @@ import { type Sample, sampleDefinition } from "../../shared/definition/sample.ts
 import type { App } from "../../shared/platform/http.ts";
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
+import { joinShares } from "../../shared/platform/release-seal.ts";
 import { buildApp, type ReleaseDeps } from "./app.ts";
 import { type MadeRelease, makeChain } from "./fixture.ts";
 import { createPublicLog, type PublicLog } from "./log.ts";
@@ -87,6 +88,11 @@ const RESULTS = [
   "/v1/releases/1",
   "/v1/releases/1.csv",
   "/v1/releases/1/signatures",
+  "/v1/releases/1/files",
+  "/v1/releases/latest/files",
+  "/v1/releases/1/files/sheets/eu.json",
+  "/v1/releases/1/files/sheets/eu.json.jws",
+  "/v1/releases/1/files/no/such/thing",
   "/v1/releases/latest",
   "/v1/releases/latest.csv",
   "/v1/releases/latest/signatures",
@@ -193,12 +199,13 @@ describe("after it", () => {
       mode: "exercise",
       election: "sample",
       definition: sample.hash,
-      releases: chain.map(({ number, size, sha256: hash }) => ({
+      releases: chain.map(({ number, size, sha256: hash, tabulateShare, recountShare }) => ({
         number,
         size,
         sha256: hash,
         asOf: "2024-06-09T21:00:01.000Z",
         status: "PROVISIONAL",
+        key: Buffer.from(joinShares(tabulateShare, recountShare)).toString("hex"),
         url: `/v1/releases/${number}`,
       })),
     });

@@ -4,11 +4,14 @@ import type { Register } from "../../shared/definition/register.ts";
 import { answersWithin } from "../../shared/platform/answers.ts";
 import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
+import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
+import { addFiles, type FileRoutes } from "./files.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
+import { answerPreflights, READABLE } from "./reading.ts";
 import { type Caching, JSON_TYPE, prefersCsv, prepare, type Representation, respond } from "./representation.ts";
 import { addSealed, type SealedRoutes } from "./sealed.ts";
 import type { Shelf, Shown } from "./shelf.ts";
@@ -28,6 +31,7 @@ export interface ReleaseDeps extends LogRoutes {
   sealed?: Omit<SealedRoutes, "metrics" | "now"> | undefined;
   /** Who fetched what; nobody's unless given. */
   delivery?: DeliveryRoutes;
+  signFile?: FileRoutes["signFile"];
   /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
   retrySeconds: () => number;
   status: () => { looked: boolean; broken: boolean };
@@ -56,7 +60,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     service: "release",
     log,
     metrics,
-    headers: { "Scrutin-Mode": register.definition.mode },
+    headers: { "Scrutin-Mode": register.definition.mode, ...READABLE },
     ready: async () => {
       const { looked, broken } = status();
       const nats = await answersWithin(PING_MS, pingNats());
@@ -66,6 +70,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     },
     readyDetail: () => ({ latest: shelf.list().length, log: publicLog.size() }),
   });
+  answerPreflights(app);
   // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.
   app.use("*", async (c, next) => {
     if (shelf.latest() === undefined && isEmbargoed(c.req.method, c.req.path)) throw embargo(deps.retrySeconds);
@@ -73,6 +78,8 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
   });
   if (deps.delivery !== undefined) addDelivery(app, deps.delivery);
   addReleases(app, deps);
+  addViews(app, deps);
+  addFiles(app, { definition: register.definition, shelf, signFile: deps.signFile });
   await addDefinition(app, deps);
   addLog(app, deps);
   addOpened(app, deps.opening);

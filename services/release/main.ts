@@ -134,6 +134,7 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     opening,
     sealed: hasParliament ? { source: sealedSource, readToken, wallNow: systemClock } : undefined,
     delivery: { readToken, wallNow: systemClock, list: shelf.list, note: delivery.note },
+    signFile,
     retrySeconds,
     status: publisher.status,
     pingNats: () => nc.flush(),

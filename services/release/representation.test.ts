@@ -1,6 +1,6 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { bestCoding, JSON_TYPE, prefersCsv, prepare } from "./representation.ts";
+import { bestCoding, JSON_TYPE, prefersCsv, prepare, rangeOf } from "./representation.ts";
 
 describe("bestCoding", () => {
   it.each([
@@ -37,6 +37,34 @@ describe("prefersCsv", () => {
     ["text/*", true],
   ])("%j: %s", (header, csv) => {
     expect(prefersCsv(header)).toBe(csv);
+  });
+});
+
+describe("rangeOf, of a hundred bytes", () => {
+  it.each([
+    [undefined, undefined],
+    ["bytes=0-0", { from: 0, to: 0 }],
+    ["bytes=10-19", { from: 10, to: 19 }],
+    ["bytes=90-", { from: 90, to: 99 }],
+    ["bytes=90-1000", { from: 90, to: 99 }],
+    ["bytes=-1", { from: 99, to: 99 }],
+    ["bytes=-1000", { from: 0, to: 99 }],
+    ["Bytes= 1-2 ", { from: 1, to: 2 }],
+    ["bytes=100-", "unsatisfiable"],
+    ["bytes=-0", "unsatisfiable"],
+    ["bytes=2-1", undefined],
+    ["bytes=-", undefined],
+    ["bytes=0-1,3-4", undefined],
+    ["lines=0-1", undefined],
+    ["bytes=a-b", undefined],
+    ["bytes=1e1-20", undefined],
+  ])("%j is %j", (header, range) => {
+    expect(rangeOf(header, 100)).toEqual(range);
+  });
+
+  it("is nothing of an empty document", () => {
+    expect(rangeOf("bytes=-5", 0)).toBe("unsatisfiable");
+    expect(rangeOf("bytes=0-", 0)).toBe("unsatisfiable");
   });
 });
 

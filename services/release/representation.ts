@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { brotliCompress, gzip, constants as zlib } from "node:zlib";
 import type { Context } from "hono";
-import type { Env } from "../../shared/platform/http.ts";
+import { type Env, Problem } from "../../shared/platform/http.ts";
 
 /** Prepared once, sent often: a document with its content codings and the hash that its ETags are made of. */
 export interface Representation {
@@ -62,11 +62,59 @@ export function respond(c: Context<Env>, { type, sha256, ...bodies }: Representa
     ...(caching.contentLocation === undefined ? {} : { "content-location": caching.contentLocation }),
   };
   if (matches(c.req.header("if-none-match"), sha256)) return c.body(null, 304, headers);
+  const range = askedRange(c, bodies.identity.length, sha256);
+  if (range !== undefined) return part(c, range, { type, sha256, identity: bodies.identity }, headers);
+  headers["accept-ranges"] = "bytes";
   const body = bodies[coding] ?? bodies.identity;
   headers["content-type"] = type;
   headers["content-length"] = String(body.length);
   if (coding !== "identity") headers["content-encoding"] = coding;
   return c.body(body, 200, headers);
+}
+
+/**
+ * The range that a GET asks for and may have: of the document without a coding, so that what was cut off goes on whichever coding a client
+ * would take. Throws Problem `request.range` for bytes that are not there.
+ */
+function askedRange(c: Context<Env>, length: number, sha256: string): ByteRange | undefined {
+  const ifRange = c.req.header("if-range");
+  if (c.req.method !== "GET" || (ifRange !== undefined && ifRange !== tagOf(sha256, "identity"))) return undefined;
+  const range = rangeOf(c.req.header("range"), length);
+  if (range !== "unsatisfiable") return range;
+  throw new Problem("request.range", { headers: { "content-range": `bytes */${length}` } });
+}
+
+function part(c: Context<Env>, { from, to }: ByteRange, whole: Representation, headers: Record<string, string>) {
+  const { type, sha256, identity } = whole;
+  const body = identity.subarray(from, to + 1);
+  return c.body(body, 206, {
+    ...headers,
+    etag: tagOf(sha256, "identity"),
+    "accept-ranges": "bytes",
+    "content-type": type,
+    "content-length": String(body.length),
+    "content-range": `bytes ${from}-${to}/${identity.length}`,
+  });
+}
+
+export interface ByteRange {
+  from: number;
+  /** The last byte that belongs to it. */
+  to: number;
+}
+
+/** One range of bytes (RFC 9110, 14.1.2). Undefined for none, and for what a server may ignore: other units, several ranges, nonsense. */
+export function rangeOf(header: string | undefined, length: number): ByteRange | "unsatisfiable" | undefined {
+  const [, first = "", last = ""] = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})[ \t]*$/i.exec(header ?? "") ?? [];
+  if (first === "" && last === "") return undefined;
+  if (first === "") {
+    const count = Math.min(Number(last), length);
+    return count === 0 ? "unsatisfiable" : { from: length - count, to: length - 1 };
+  }
+  const from = Number(first);
+  if (last !== "" && Number(last) < from) return undefined;
+  if (from >= length) return "unsatisfiable";
+  return { from, to: last === "" ? length - 1 : Math.min(Number(last), length - 1) };
 }
 
 const tagOf = (sha256: string, coding: Coding) => (coding === "identity" ? `"${sha256}"` : `"${sha256}-${coding}"`);

@@ -135,6 +135,11 @@ export const PROBLEMS = {
     title: "The request could not be understood.",
     todo: "Check path, query and headers.",
   },
+  "request.range": {
+    status: 416,
+    title: "There are no such bytes.",
+    todo: "Content-Range says how many there are; ask without Range for all of them.",
+  },
   "rate.exceeded": {
     status: 429,
     title: "Too many requests.",
