@@ -53,7 +53,7 @@ describe.each<[string, typeof AHEAD_OF_US, Row[], Row[]]>([
 
   beforeAll(async () => {
     harness = await startHarness({ sample, postgresEnv: await clocks.of("postgres") });
-    bus = await harness.nats("stack");
+    bus = await harness.nats("services");
     await takePostgresWallAway(harness.query);
     log = await openWrittenLog(harness.databaseUrl("ledger"), sample);
     say = speakers(sample);

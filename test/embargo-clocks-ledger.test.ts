@@ -45,7 +45,7 @@ describe.each<[string, typeof AHEAD_OF_US, [name: string, at: Shifts, then?: Shi
   let say: ReturnType<typeof createSayings>;
   beforeAll(async () => {
     harness = await startHarness({ sample, postgresEnv: await clocks.of("postgres") });
-    bus = await harness.nats("stack");
+    bus = await harness.nats("services");
     await takePostgresWallAway(harness.query);
     const env = await clocks.of("ledger");
     [ledger, ingest] = await Promise.all([harness.start("ledger", env), harness.start("ingest")]);

@@ -190,7 +190,7 @@ describe("wall 2 alone, the ledger's judgement", () => {
       const [, ingest] = await Promise.all([world.start("ledger"), world.start("ingest")]);
       doors.set(world, ingest.url);
     }
-    bus = await harness.nats("stack");
+    bus = await harness.nats("services");
     say = createSayings(harness);
   });
   afterAll(async () => {
@@ -213,7 +213,7 @@ describe("wall 2 alone, the ledger's judgement", () => {
     const { headers, data } = sealedFor(await dataKeyFor(sample), sha256, jws, "receipt.nobody");
     const js = bus.jetstream();
     const { seq } = await js.publish("statement.LU", data, { headers });
-    const manager = await bus.jetstreamManager();
+    const manager = await (await harness.nats("stack")).jetstreamManager();
     await eventually(async () => {
       const [consumer] = await manager.consumers.list("STATEMENTS").next();
       return (consumer?.ack_floor.stream_seq ?? 0) >= seq;

@@ -27,7 +27,7 @@ export async function restarted(child: Child): Promise<void> {
 
 /** Waits until this service has read the clocks so often from now on: each look stores a heartbeat. */
 export async function looks(bus: NatsConnection, times: number): Promise<void> {
-  const beats = bus.subscribe("clock.beat");
+  const beats = bus.subscribe("clock.beat.*");
   await bus.flush();
   let seen = 0;
   for await (const _ of beats) if (++seen === times) break;

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { connect, type NatsConnection, nkeyAuthenticator } from "nats";
+import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "nats";
 import type pg from "pg";
 import { afterAll } from "vitest";
 import { type Database, openDatabase, type Role, withClient, withoutPassword } from "../infra/stack/database.ts";
@@ -11,7 +11,7 @@ import { startNats } from "../infra/stack/nats.ts";
 import { findNatsServer, type NatsServer } from "../infra/stack/nats-server.ts";
 import { type Postgres, removePostgres, startPostgres } from "../infra/stack/postgres.ts";
 import { type Child, supervise } from "../infra/stack/processes.ts";
-import { makeNatsUsers, type ServiceName } from "../infra/stack/secrets.ts";
+import { CROSSING, makeNatsUsers, type ServiceName, writeSecret } from "../infra/stack/secrets.ts";
 import { type Sample, sampleDefinition } from "../shared/definition/sample.ts";
 import { createStreams, inboxOf } from "../shared/platform/nats.ts";
 
@@ -23,7 +23,7 @@ import { createStreams, inboxOf } from "../shared/platform/nats.ts";
  *   harness.databaseUrl("ledger"), harness.adminUrl          // a database of its own: as a service's role, as superuser
  *   await harness.query("select …", [1])                     // as superuser: rows
  *   harness.natsUrl, harness.nkeyFile("ledger")              // a nats-server of its own, with the services' real permissions
- *   const nc = await harness.nats("stack")                   // a connection as a service, or as "stack", which may do all
+ *   const nc = await harness.nats("stack")                   // a connection as a service; as "stack", which may do all to the streams; as "services", which may say and hear all that they do
  *   harness.env("ledger", { … })                             // the whole environment of a service
  *   const ledger = await harness.start("ledger", { … })      // services/ledger/main.ts as a process: url, kill(), stop(), …
  *   const back = await harness.away("NATS"); await back()    // kill -9 of a server; and up again on its port, with what it had stored
@@ -47,7 +47,7 @@ export interface Harness {
   databaseUrl(role: Role): string;
   nkeyFile(user: ServiceName | "stack"): string;
   query<R extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<R[]>;
-  nats(user: ServiceName | "stack"): Promise<NatsConnection>;
+  nats(user: ServiceName | "stack" | "services"): Promise<NatsConnection>;
   env(service: ServiceName, more?: Readonly<Record<string, string>>): Record<string, string>;
   start(service: ServiceName, more?: Readonly<Record<string, string>>, name?: string): Promise<Child>;
   away(server: "Postgres" | "NATS"): Promise<() => Promise<void>>;
@@ -121,11 +121,18 @@ export async function startHarness(
   });
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
-  const users = await makeNatsUsers(folder);
+  const users = [...(await makeNatsUsers(folder)), await makeObserver(folder)];
   const upNats = (port?: number) =>
-    startNats({ folder: join(folder, "nats"), binary, users, say, ...(port !== undefined && { port }) });
+    startNats({
+      folder: join(folder, "nats"),
+      binary,
+      users,
+      crossing: CROSSING,
+      say,
+      ...(port !== undefined && { port }),
+    });
   let nats = await upNats();
-  const nkeyFile = (user: ServiceName | "stack") => users.find((u) => u.name === user)?.file ?? "";
+  const nkeyFile = (user: ServiceName | "stack" | "services") => users.find((u) => u.name === user)?.file ?? "";
   const files = await writeFiles(folder, sample);
   const connections: NatsConnection[] = [];
   const children: Child[] = [];
@@ -182,6 +189,16 @@ export async function startHarness(
   const admin = await harness.nats("stack");
   await createStreams(admin);
   return harness;
+}
+
+/** Beside the services, with none of their bounds: a test hears all that they say, and can say what a stolen key could. */
+async function makeObserver(folder: string) {
+  const user = nkeys.createUser();
+  const file = join(folder, "secrets", "services.nkey");
+  await writeSecret(file, new TextDecoder().decode(user.getSeed()));
+  const all = { allow: [">"] };
+  const permissions = { publish: all, subscribe: all };
+  return { name: "services", account: "SERVICES", nkeyPublic: user.getPublicKey(), file, permissions } as const;
 }
 
 /** What a killed server's children hold is theirs for another moment. */

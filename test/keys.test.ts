@@ -222,7 +222,7 @@ describe("what has become of the keys", () => {
 
   it("is not what somebody says on the bus", async () => {
     await ledger.stop();
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     const exercise = sampleDefinition({ backups: ["AT"], closesAt: SAMPLE_CLOSE - 1 });
     const foreign = { ...revocation("AT-3", "trustee-1"), definition: exercise.hash };
     const good = signed(enrolment("AT-50", "Gina"), "trustee-1", "trustee-2", "AT-50");

@@ -107,7 +107,7 @@ export function buildSequencer(harness: Harness, nc: NatsConnection, options: Le
     nc,
     pool,
     now: options.now ?? systemClock,
-    clocks: createClockWatch(options.readClocks ?? (() => readClocks({ pool, nc }))),
+    clocks: createClockWatch(options.readClocks ?? (() => readClocks({ pool, nc, service: "ledger" }))),
     raise,
     cosigner: createCosigner({ witnesses, db: pool, raise, logger: log, cosigned: () => undefined, timing }),
     metrics: ledgerMetrics(createMetrics("ledger")),

@@ -48,7 +48,7 @@ describe("before the lift", () => {
 
   beforeAll(async () => {
     harness = await startHarness();
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     nc.subscribe(">", {
       callback: (error, msg) => {
         if (error !== null) throw error;

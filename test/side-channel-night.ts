@@ -119,7 +119,7 @@ const SERVICES = ["tabulate", "recount", "release"] as const;
 /** Starts every service, posts everything at the door, one after the other, and waits until all have come to the end of the log. */
 export async function holdNight(kind: Kind, sample: Sample, seed = 1): Promise<Night> {
   const harness = await startHarness({ sample });
-  const messages = listen(await harness.nats("stack"));
+  const messages = listen(await harness.nats("services"));
   const services = new Map<string, Child>();
   services.set("ledger", await harness.start("ledger"));
   const ingest = await harness.start("ingest");

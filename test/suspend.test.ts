@@ -106,7 +106,7 @@ describe("a suspension", () => {
 
   it("is not what somebody says on the bus", async () => {
     await ledger.stop();
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     const strangers = sampleDefinition({ seed: "mallory" });
     const foreign = sampleDefinition({ closesAt: sample.register.lastClosing() - 1 });
     const made = (by: typeof sample, ...kids: Kids): Uint8Array => {

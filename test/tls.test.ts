@@ -9,7 +9,7 @@ import { type Database, openDatabase, withoutPassword } from "../infra/stack/dat
 import { type Nats, startNats } from "../infra/stack/nats.ts";
 import { findNatsServer, isAtLeast, type NatsServer } from "../infra/stack/nats-server.ts";
 import { type Postgres, removePostgres, startPostgres } from "../infra/stack/postgres.ts";
-import { makeNatsUsers, type NatsUser } from "../infra/stack/secrets.ts";
+import { CROSSING, makeNatsUsers, type NatsUser } from "../infra/stack/secrets.ts";
 import type { ClientTls } from "../shared/platform/credentials.ts";
 import { createHeardLog } from "../shared/platform/log-fixture.ts";
 import { createStreams, natsTime, natsTls, openNats } from "../shared/platform/nats.ts";
@@ -66,7 +66,14 @@ beforeAll(async () => {
   const tls = { server: await serverFiles("postgres-server"), admin };
   postgres = await startPostgres({ folder: join(folder, "postgres"), say, tls });
   database = await openDatabase(postgres.url);
-  nats = await startNats({ folder: join(folder, "nats"), binary, users, say, tls: await serverFiles("nats-server") });
+  nats = await startNats({
+    folder: join(folder, "nats"),
+    binary,
+    users,
+    crossing: CROSSING,
+    say,
+    tls: await serverFiles("nats-server"),
+  });
 }, 300_000);
 
 afterAll(async () => {
@@ -189,7 +196,7 @@ describe("NATS", () => {
     await stack.close();
     const nkeyFile = users.find(({ name }) => name === "tabulate")?.file;
     const nc = await openNats({ url: nats.url, nkeyFile, tls, service: "tabulate", log });
-    expect(Math.abs((await natsTime(nc)).getTime() - Date.now())).toBeLessThan(5_000);
+    expect(Math.abs((await natsTime(nc, "tabulate")).getTime() - Date.now())).toBeLessThan(5_000);
     await nc.close();
   });
 

@@ -42,8 +42,8 @@ beforeAll(async () => {
       { url: `http://127.0.0.1:${secondPort}/`, verifierKey: keyOf("witness-2") },
     ]),
   );
-  const bus = await harness.nats("stack");
-  bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json()) });
+  const bus = await harness.nats("services");
+  bus.subscribe("incident.raised.*", { callback: (_, msg) => incidents.push(msg.json()) });
   await bus.flush();
   sender = await createSender(harness, bus);
   ledger = await harness.start("ledger", { SCRUTIN_WITNESSES: addresses });

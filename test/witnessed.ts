@@ -42,9 +42,9 @@ export function witnessed(): Witnessed {
   let ledger: LedgerHere | undefined;
   beforeEach(async () => {
     const harness = await startHarness();
-    const bus = await harness.nats("stack");
+    const bus = await harness.nats("services");
     const incidents: Witnessed["incidents"] = [];
-    bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json()) });
+    bus.subscribe("incident.raised.*", { callback: (_, msg) => incidents.push(msg.json()) });
     await bus.flush();
     const one = await startWaywardWitness(harness.sample, "witness.example/1");
     const two = await startWaywardWitness(harness.sample, "witness.example/2");

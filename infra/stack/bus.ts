@@ -6,7 +6,7 @@ import type { Certificates, ClientFiles } from "./certificates.ts";
 import { keepUp } from "./keep-up.ts";
 import { startNats } from "./nats.ts";
 import { findNatsServer } from "./nats-server.ts";
-import { makeNatsUsers, type NatsSeed, nameOnCertificate, natsUserOf, type ServiceName } from "./secrets.ts";
+import { CROSSING, makeNatsUsers, type NatsSeed, nameOnCertificate, natsUserOf, type ServiceName } from "./secrets.ts";
 import type { Parts, StackOptions } from "./stack.ts";
 
 /** The stack's NATS, its streams made. */
@@ -45,7 +45,16 @@ async function bringUpOwn(
   const tls = certificates.nats;
   const { first, pid, stop } = await keepUp(
     "NATS",
-    (port) => startNats({ folder: join(folder, "nats"), binary, users, say, tls, ...(port !== undefined && { port }) }),
+    (port) =>
+      startNats({
+        folder: join(folder, "nats"),
+        binary,
+        users,
+        crossing: CROSSING,
+        say,
+        tls,
+        ...(port !== undefined && { port }),
+      }),
     say,
   );
   endings.push(stop);

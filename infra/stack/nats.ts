@@ -30,11 +30,13 @@ const READY_MS = 30_000;
 /** Subjects that may be used; an empty or missing `allow` allows none. */
 export type SubjectRules = { allow?: readonly string[]; deny?: readonly string[] };
 
-/** A service's account on the bus: its public NKEY ("U…") and the subjects that it may use. */
+/** Who may connect: the public NKEY ("U…") and the subjects that it may use. */
 export type NatsUser = {
   name: string;
   nkeyPublic: string;
   permissions: { publish: SubjectRules; subscribe: SubjectRules };
+  /** Where it is when there are two accounts; the streams are in BUS. */
+  account?: "BUS" | "SERVICES";
 };
 
 /** A running nats-server with JetStream. `url` has no credentials: services sign with their NKEYs. */
@@ -43,13 +45,15 @@ export type Nats = Server & { url: string };
 /**
  * Starts a nats-server of our own on 127.0.0.1 in `folder` (created if missing): streams in `jetstream`, the log
  * in `nats.log`, the configuration in `nats.conf`. An existing folder is resumed, on its former port if that is
- * free. Without users anyone on this machine may connect. With `tls` nobody may without a certificate of the clients' authority. When we die without `stop()`, a guard ends the server;
+ * free. Without users anyone on this machine may connect. With `crossing` they are in two accounts, and only these subjects reach the
+ * streams from the services. With `tls` nobody may without a certificate of the clients' authority. When we die without `stop()`, a guard ends the server;
  * what was left behind even so is ended by the next start in this folder. Two stacks in one folder are refused.
  */
 export async function startNats(options: {
   folder: string;
   binary: NatsServer;
   users: readonly NatsUser[];
+  crossing?: readonly string[];
   say: Say;
   port?: number;
   tls?: ServerFiles | undefined;
@@ -67,12 +71,12 @@ export async function startNats(options: {
 }
 
 async function launch(folder: string, options: Parameters<typeof startNats>[0], lock: Lock): Promise<Nats> {
-  const { binary, users, say } = options;
+  const { binary, users, crossing, say } = options;
   const config = join(folder, "nats.conf");
   await endStale(join(folder, "nats.pid"), config, "SIGTERM", say);
   const port = options.port ?? (await rememberedPort(folder));
   const tls = options.tls && { files: options.tls, version: binary.version };
-  await writeFile(config, natsConfig({ folder, users, port, tls }), { mode: 0o600 });
+  await writeFile(config, natsConfig({ folder, users, crossing, port, tls }), { mode: 0o600 });
 
   const logFile = join(folder, "nats.log");
   const log = await open(logFile, "a", 0o600);
@@ -130,10 +134,11 @@ async function launch(folder: string, options: Parameters<typeof startNats>[0], 
 export function natsConfig(options: {
   folder: string;
   users: readonly NatsUser[];
+  crossing?: readonly string[] | undefined;
   port?: number | undefined;
   tls?: { files: ServerFiles; version: string } | undefined;
 }): string {
-  const { folder, users, port, tls } = options;
+  const { folder, users, crossing, port, tls } = options;
   const quoted = (path: string) => JSON.stringify(join(folder, path));
   return [
     "host: 127.0.0.1",
@@ -143,7 +148,7 @@ export function natsConfig(options: {
     `max_payload: ${MAX_PAYLOAD_BYTES}`,
     `jetstream { store_dir: ${quoted("jetstream")}, max_memory_store: ${MAX_MEMORY_BYTES} }`,
     ...(tls === undefined ? [] : [tlsConfig(tls)]),
-    ...(users.length === 0 ? [] : ["authorization {", "  users = [", ...users.map(userConfig), "  ]", "}"]),
+    ...(crossing === undefined ? authorization(users) : accounts(users, crossing)),
     "",
   ].join("\n");
 }
@@ -156,6 +161,46 @@ function tlsConfig({ files, version }: { files: ServerFiles; version: string }):
   const paths = `cert_file: ${quoted(files.cert)}, key_file: ${quoted(files.key)}, ca_file: ${quoted(files.clients)}`;
   const least = isAtLeast(version, MIN_VERSION_SINCE) ? ', min_version: "1.3"' : "";
   return `tls { ${paths}, verify: true${least} }`;
+}
+
+function authorization(users: readonly NatsUser[]): string[] {
+  return users.length === 0 ? [] : ["authorization {", ...userConfigs(users), "}"];
+}
+
+/**
+ * The streams in an account of their own. A permission is a rule for the subject of a message and not for its reply: in one account any
+ * user could have the server send an answer to `$JS.API.STREAM.DELETE.…`, where its empty body is a command. An answer that crosses goes
+ * back to the services' account, in which there is no such API: the server would add one of its own, and its place is taken.
+ */
+function accounts(users: readonly NatsUser[], crossing: readonly string[]): string[] {
+  const usersOf = (account: NatsUser["account"]) => userConfigs(users.filter((user) => user.account === account));
+  const exported = (subject: string) => {
+    // A request for messages has many answers; the others have one.
+    const response = subject.includes("CONSUMER.MSG.NEXT") ? ", response_type: stream" : "";
+    return `    { service: ${JSON.stringify(subject)}${response} }`;
+  };
+  const imported = (subject: string, as = subject) =>
+    `    { service: { account: BUS, subject: ${JSON.stringify(subject)} }, to: ${JSON.stringify(as)} }`;
+  return [
+    "accounts {",
+    "BUS {",
+    "  jetstream: enabled",
+    ...usersOf("BUS"),
+    ...["  exports = [", ...[...crossing, NOWHERE].map(exported), "  ]"],
+    "}",
+    "SERVICES {",
+    ...usersOf("SERVICES"),
+    ...["  imports = [", imported(NOWHERE, "$JS.API.>"), ...crossing.map((subject) => imported(subject)), "  ]"],
+    "}",
+    "}",
+  ];
+}
+
+/** Nobody listens there. */
+const NOWHERE = "nowhere.>";
+
+function userConfigs(users: readonly NatsUser[]): string[] {
+  return ["  users = [", ...users.map(userConfig), "  ]"];
 }
 
 function userConfig({ name, nkeyPublic, permissions }: NatsUser): string {

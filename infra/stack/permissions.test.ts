@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, Empty, Events, type NatsConnection, nkeyAuthenticator } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createStreams, inboxOf, LEDGER_CONSUMER, STREAMS } from "../../shared/platform/nats.ts";
+import { createStreams, inboxOf, LEDGER_CONSUMER, natsTime, STREAMS, SUBJECTS } from "../../shared/platform/nats.ts";
 import { type Nats, startNats } from "./nats.ts";
 import { findNatsServer } from "./nats-server.ts";
-import { makeNatsUsers, type NatsUser, SERVICES, type ServiceName, SUBJECTS_OF } from "./secrets.ts";
+import { CROSSING, makeNatsUsers, type NatsUser, SERVICES, type ServiceName, SUBJECTS_OF } from "./secrets.ts";
 
 /**
  * What a service's NKEY may do on NATS, tried on the server itself: whichever `NATS_SERVER` names, so that the oldest and the newest
@@ -23,11 +23,11 @@ beforeAll(async () => {
   const say = () => undefined;
   const binary = await findNatsServer({ say });
   users = await makeNatsUsers(root);
-  nats = await startNats({ folder: join(root, "nats"), binary, users, say });
+  nats = await startNats({ folder: join(root, "nats"), binary, users, crossing: CROSSING, say });
   const stack = await as("stack");
   await createStreams(stack);
   await stack.jetstream().publish("statement.IT", Buffer.from("sealed"));
-  await stack.jetstream().publish("incident.raised", Buffer.from("{}"));
+  await stack.jetstream().publish("incident.raised.ledger", Buffer.from("{}"));
 }, 300_000);
 afterAll(async () => {
   for (const nc of open) await nc.close();
@@ -100,6 +100,7 @@ const MANAGEMENT = [
   "DIRECT.GET.STATEMENTS",
   "DIRECT.GET.STATEMENTS.statement.IT",
   "DIRECT.GET.EVENTS",
+  "DIRECT.GET.CLOCK",
 ].map((verb) => `$JS.API.${verb}`);
 
 /** Everything that some service may publish, as a subject of the wire. */
@@ -117,8 +118,16 @@ const ELSEWHERE = [
 const HEARD = [
   ...[">", "*", "*.*", "_INBOX.>", "_INBOX.*", "$JS.>", "$JS.ACK.>", "$JS.API.>", "$JS.EVENT.>", "$SYS.>", "_R_.>"],
   ...["statement.>", "statement.*", "statement.IT", "release.>", "release.*", "receipt.>", "ledger.>", "ledger.*"],
-  ...["ledger.ask", "ledger.find", "ledger.keys", "ledger.key", "ledger.appended", "receipt.*", "incident.raised"],
-  ...["release.sealed", "release.published", "incident.>", "clock.beat", "clock.>"],
+  ...[
+    "ledger.ask",
+    "ledger.find",
+    "ledger.keys",
+    "ledger.key",
+    "ledger.appended",
+    "receipt.*",
+    "incident.raised.ledger",
+  ],
+  ...["release.sealed", "release.published", "incident.>", "clock.beat.ledger", "clock.>"],
   ...SERVICES.map((name) => `${inboxOf(name)}.>`),
   ...SERVICES.map((name) => `${inboxOf(name)}.abc.1`),
 ];
@@ -154,6 +163,53 @@ describe.each(SERVICES.map((name) => [name] as const))("the NKEY of %s", (name) 
     const expected = HEARD.filter((subject) => !allowed.includes(subject));
     expect(refused).toEqual(expected.map((subject) => `subscription ${subject}`).sort());
   });
+});
+
+it.each(SERVICES.map((name) => [name] as const))(
+  "no answer that %s leads elsewhere is taken for a command",
+  async (name) => {
+    const nc = await as(name);
+    const commands = [
+      ...STREAM_NAMES.flatMap((stream) => [`STREAM.DELETE.${stream}`, `STREAM.PURGE.${stream}`]),
+      `CONSUMER.DELETE.${STREAMS.statements}.${LEDGER_CONSUMER}`,
+      "STREAM.CREATE.OTHER",
+    ].map((verb) => `$JS.API.${verb}`);
+    const said = SUBJECTS_OF[name].publish.map((rule) => rule.replace(/\*$/, "IT").replace(/>$/, "1.2.3"));
+    const bodies = [
+      Empty,
+      Buffer.from(JSON.stringify({ batch: 1, no_wait: true })),
+      Buffer.from(JSON.stringify({ seq: 1 })),
+    ];
+    for (const reply of commands)
+      for (const subject of said) for (const body of bodies) nc.publish(subject, body, { reply });
+    await nc.flush();
+    // What was asked last is answered last: by then all that came before it has been done.
+    await (await as("stack")).flush();
+    const jsm = await (await as("stack")).jetstreamManager();
+    const streams: string[] = [];
+    for await (const { config } of jsm.streams.list()) streams.push(config.name);
+    expect(streams.sort()).toEqual([...STREAM_NAMES].sort());
+    expect((await jsm.consumers.info(STREAMS.statements, LEDGER_CONSUMER)).name).toBe(LEDGER_CONSUMER);
+  },
+);
+
+it("a service that floods the events fills no disk, stops no clock and hides no other's incident", async () => {
+  const flood = await as("release");
+  const honest = await as("tabulate");
+  await honest.jetstream().publish(SUBJECTS.incident("tabulate"), JSON.stringify({ code: "true" }));
+  const refused = flood.jetstream().publish(SUBJECTS.published, new Uint8Array(1024 * 1024));
+  await expect(refused).rejects.toThrow(/maximum/);
+  for (let n = 0; n < 20_000; n++)
+    for (const subject of [SUBJECTS.incident("release"), SUBJECTS.published])
+      flood.publish(subject, new Uint8Array(4_000));
+  await flood.flush();
+  const time = await natsTime(honest, "tabulate");
+  expect(Math.abs(time.getTime() - Date.now())).toBeLessThan(5_000);
+  const jsm = await (await as("stack")).jetstreamManager();
+  const { state } = await jsm.streams.info(STREAMS.events);
+  expect(state.bytes).toBeLessThanOrEqual(64 * 1024 * 1024);
+  const last = await jsm.streams.getMessage(STREAMS.events, { last_by_subj: SUBJECTS.incident("tabulate") });
+  expect(last.json()).toEqual({ code: "true" });
 });
 
 it("the streams are as they were, whatever was tried", async () => {

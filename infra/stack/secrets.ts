@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { nkeys } from "nats";
 import type { Definition, Key } from "../../shared/definition/schema.ts";
 import { pinOf } from "../../shared/platform/door.ts";
-import { inboxOf } from "../../shared/platform/nats.ts";
+import { inboxOf, LEDGER_CONSUMER, STREAMS, SUBJECTS } from "../../shared/platform/nats.ts";
 import { type RecoveryShare, splitRecoveryKey } from "../../shared/platform/recovery.ts";
 import { WITNESS_NAMES, type WitnessFiles, writeWitnesses } from "./witnesses.ts";
 
@@ -121,8 +121,14 @@ export function nameOnCertificate(service: ServiceName | "stack"): string {
 
 /** The ledger answers ingest, the only one that asks it anything. */
 const INGEST_ANSWERS = `${inboxOf("ingest")}.>`;
-/** To read back the time at which NATS stored a heartbeat. */
-const CLOCK = ["clock.beat", "$JS.API.STREAM.MSG.GET.EVENTS"];
+const CONSUMER = `${STREAMS.statements}.${LEDGER_CONSUMER}`;
+const NEXT = `$JS.API.CONSUMER.MSG.NEXT.${CONSUMER}`;
+const ACKNOWLEDGE = `$JS.ACK.${CONSUMER}.>`;
+const EVENT = `$JS.API.STREAM.MSG.GET.${STREAMS.events}`;
+const BEAT = `$JS.API.STREAM.MSG.GET.${STREAMS.clock}`;
+const INFOS = Object.values(STREAMS).map((stream) => `$JS.API.STREAM.INFO.${stream}`);
+/** To store a heartbeat, and to read back the time at which NATS stored it. */
+const clockOf = (service: ServiceName) => [SUBJECTS.beat(service), BEAT];
 
 /**
  * What each service may say and hear on NATS: the least subjects, and no verb of the JetStream API that makes, deletes, purges,
@@ -131,37 +137,37 @@ const CLOCK = ["clock.beat", "$JS.API.STREAM.MSG.GET.EVENTS"];
  */
 export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: string[] }> = {
   ingest: {
-    publish: ["statement.*", "ledger.ask", "ledger.find", "ledger.keys"],
-    subscribe: ["receipt.*", "ledger.key"],
+    publish: [SUBJECTS.statement("*"), SUBJECTS.ask, SUBJECTS.find, SUBJECTS.keys],
+    subscribe: [SUBJECTS.receipt("*"), SUBJECTS.key],
   },
   ledger: {
     publish: [
-      "$JS.API.CONSUMER.INFO.STATEMENTS.ledger",
-      "$JS.API.CONSUMER.MSG.NEXT.STATEMENTS.ledger",
-      "$JS.ACK.STATEMENTS.ledger.>",
-      "receipt.*",
-      "ledger.appended",
-      "ledger.key",
-      "incident.raised",
-      INGEST_ANSWERS,
-      ...CLOCK,
+      ...[NEXT, ACKNOWLEDGE, SUBJECTS.receipt("*"), SUBJECTS.appended, SUBJECTS.key],
+      ...[SUBJECTS.incident("ledger"), INGEST_ANSWERS, ...clockOf("ledger")],
     ],
-    subscribe: ["ledger.ask", "ledger.find", "ledger.keys"],
+    subscribe: [SUBJECTS.ask, SUBJECTS.find, SUBJECTS.keys],
   },
   tabulate: {
-    publish: ["incident.raised", "release.sealed", ...CLOCK],
-    subscribe: ["ledger.appended", "release.sealed"],
+    publish: [SUBJECTS.incident("tabulate"), SUBJECTS.sealed, ...clockOf("tabulate")],
+    subscribe: [SUBJECTS.appended, SUBJECTS.sealed],
   },
   recount: {
-    publish: ["incident.raised", "release.sealed", ...CLOCK],
-    subscribe: ["ledger.appended", "release.sealed"],
+    publish: [SUBJECTS.incident("recount"), SUBJECTS.sealed, ...clockOf("recount")],
+    subscribe: [SUBJECTS.appended, SUBJECTS.sealed],
   },
-  release: { publish: ["release.published", "incident.raised"], subscribe: ["ledger.appended", "release.sealed"] },
-  watch: {
-    publish: ["$JS.API.STREAM.INFO.STATEMENTS", "$JS.API.STREAM.INFO.EVENTS", "$JS.API.STREAM.MSG.GET.EVENTS"],
-    subscribe: [],
+  release: {
+    publish: [SUBJECTS.published, SUBJECTS.incident("release")],
+    subscribe: [SUBJECTS.appended, SUBJECTS.sealed],
   },
+  watch: { publish: [...INFOS, EVENT], subscribe: [] },
 };
+
+/** What of this reaches the streams. Written out: a line too many above opens nothing here. */
+export const CROSSING: readonly string[] = [
+  ...[SUBJECTS.statement("*"), SUBJECTS.appended, SUBJECTS.sealed, SUBJECTS.published],
+  ...[SUBJECTS.incident("*"), SUBJECTS.beat("*")],
+  ...[NEXT, ACKNOWLEDGE, EVENT, BEAT, ...INFOS],
+];
 
 /** A NATS user of the stack, as it is kept with a folder that is kept. */
 export interface NatsSeed {
@@ -172,6 +178,7 @@ export interface NatsSeed {
 }
 
 export interface NatsUser extends NatsSeed {
+  account: "BUS" | "SERVICES";
   permissions: { publish: { allow: string[] }; subscribe: { allow: string[] } };
 }
 
@@ -192,5 +199,5 @@ export async function makeNatsUsers(folder: string): Promise<NatsUser[]> {
 export function natsUserOf({ name, nkeyPublic, file }: NatsSeed): NatsUser {
   const { publish, subscribe } = name === "stack" ? { publish: [">"], subscribe: [">"] } : SUBJECTS_OF[name];
   const permissions = { publish: { allow: publish }, subscribe: { allow: [...subscribe, `${inboxOf(name)}.>`] } };
-  return { name, nkeyPublic, file, permissions };
+  return { name, nkeyPublic, file, permissions, account: name === "stack" ? "BUS" : "SERVICES" };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { headers, type JetStreamClient, type Msg, type MsgHdrs, type NatsConnection, NatsError } from "nats";
 import type { Logger } from "pino";
+import { z } from "zod";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { Problem } from "../../shared/platform/http.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
@@ -37,6 +38,9 @@ const ASK_MS = 2_000;
 const ASK_DUPLICATE_MS = 100;
 const ASK_OVERDUE_MS = 2_000;
 const FLUSH_MS = 1_000;
+
+/** What the ledger answers to `ledger.find`: nothing for a statement that is not in the log. */
+const Found = z.object({ index: z.int().nonnegative().optional() });
 
 type Waiter = (receipt: string) => void;
 
@@ -85,7 +89,7 @@ export function createBus(opts: {
     async find(sha256) {
       const answer = await request(nc, SUBJECTS.find, Buffer.from(sha256, "ascii"), undefined, log);
       if (answer === undefined) throw new Problem("service.unavailable", { retryAfterSeconds: RETRY_AFTER_S });
-      return answer.json<{ index?: number }>().index;
+      return Found.parse(answer.json()).index;
     },
     async well() {
       if (nc.isClosed()) return false;

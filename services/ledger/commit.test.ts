@@ -35,7 +35,7 @@ let sequence = 0;
 
 beforeAll(async () => {
   harness = await startHarness();
-  bus = await harness.nats("stack");
+  bus = await harness.nats("services");
   key = await dataKeyFor(harness.sample);
   proxy = await cuttingProxy(harness.databaseUrl("ledger"));
   witness = await startWaywardWitness(harness.sample, "witness.example/1");
@@ -167,7 +167,7 @@ describe("a COMMIT that fails", () => {
 describe("what is forged on the bus", () => {
   it("is not written, is told, is not delivered again, and stops nobody", async () => {
     const incidents: string[] = [];
-    bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json<{ code: string }>().code) });
+    bus.subscribe("incident.raised.*", { callback: (_, msg) => incidents.push(msg.json<{ code: string }>().code) });
     const [good, bad] = [nextTally(), nextTally()];
     const changed = Buffer.from(bad.bytes);
     changed[changed.length - 20] = (changed[changed.length - 20] as number) ^ 1;
@@ -187,7 +187,7 @@ describe("what is forged on the bus", () => {
     await eventually(() => incidents.filter((code) => code === "bus.forged").length >= 4);
     expect(ledger.writer.size()).toBe(before + 1);
     expect([...receipts.keys()]).toEqual([good.sha256]);
-    const stream = await (await bus.jetstreamManager()).streams.info("STATEMENTS");
+    const stream = await (await bus.jetstreamManager({ checkAPI: false })).streams.info("STATEMENTS");
     expect(stream.state.messages).toBe(0);
   });
 });

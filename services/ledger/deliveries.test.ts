@@ -27,7 +27,7 @@ let base = 0;
 
 beforeAll(async () => {
   harness = await startHarness();
-  nc = await harness.nats("stack");
+  nc = await harness.nats("services");
   key = await dataKeyFor(harness.sample);
   built = buildSequencer(harness, nc);
   session = await built.sessions.connect();

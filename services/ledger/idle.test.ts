@@ -36,7 +36,7 @@ it("a session that Postgres may acknowledge before the disk has it is never writ
 it("an idle writer notices that another one has written, and reads the log again", async () => {
   const ledger = await runLedger(harness);
   await eventually(() => ledger.writer.role() === "writer");
-  const nc = await harness.nats("stack");
+  const nc = await harness.nats("services");
   const { seq, pool, sessions } = buildSequencer(harness, nc);
   // Without the lock, as if Postgres had given it to both.
   const other = await sessions.connect();

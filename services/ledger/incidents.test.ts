@@ -20,10 +20,10 @@ let now = Date.now();
 
 beforeAll(async () => {
   harness = await startHarness();
-  bus = await harness.nats("stack");
+  bus = await harness.nats("services");
   key = await dataKeyFor(harness.sample);
   receipts = collectReceipts(bus, "receipt.incidents", key);
-  bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json()) });
+  bus.subscribe("incident.raised.*", { callback: (_, msg) => incidents.push(msg.json()) });
   ledger = await runLedger(harness, { now: () => now });
   await eventually(() => ledger.writer.role() === "writer");
 });

@@ -33,7 +33,7 @@ let dataKey: DataKey;
 beforeEach(async () => {
   sample = sampleDefinition();
   harness = await startHarness({ sample });
-  nc = await harness.nats("stack");
+  nc = await harness.nats("services");
   built = buildSequencer(harness, nc);
   session = await built.sessions.connect();
   log = await openLog(session, built.seq.identity, built.seq.now());
@@ -130,7 +130,7 @@ describe("a statement of a key that is just being enrolled", () => {
 
   it("is forged when nobody brings the key, and stops nobody", async () => {
     const incidents: unknown[] = [];
-    nc.subscribe("incident.raised", { callback: (_, msg) => void incidents.push(msg.json()) });
+    nc.subscribe("incident.raised.*", { callback: (_, msg) => void incidents.push(msg.json()) });
     const answers: string[] = [];
     const batch = await deliver(answers, tallyBefore("AT-9"), tally("AT-1", 1));
     await writeOpened(built.seq, session, log, await openAll(built.seq, batch));

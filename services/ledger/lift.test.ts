@@ -37,7 +37,7 @@ interface World {
 async function inWorld(sample: Sample, work: (world: World) => Promise<void>): Promise<void> {
   const harness = await startHarness({ sample });
   try {
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     const key = await dataKeyFor(sample);
     const receipts = collectReceipts(nc, "receipt.lift", key);
     const logged: string[] = [];

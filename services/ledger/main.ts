@@ -102,7 +102,7 @@ runService("ledger", async ({ log, metrics, onStop, fail }) => {
   const { cosigned } = measured;
   const cosigner = createCosigner({ witnesses, db: pool, raise, logger: log, cosigned });
   onStop(() => cosigner.stop());
-  const clocks = createClockWatch(() => readClocks({ pool, nc }), raise);
+  const clocks = createClockWatch(() => readClocks({ pool, nc, service: "ledger" }), raise);
   onStop(clocks.keepLooking(fail));
   const seq: Sequencer = {
     identity: { register, bytes, signatures, key, keyring },

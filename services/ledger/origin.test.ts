@@ -225,8 +225,8 @@ describe("a new origin", () => {
 
   it("does not come by the bus", async () => {
     const incidents: { code: string; about: string }[] = [];
-    const bus = await harness.nats("stack");
-    bus.subscribe("incident.raised", { callback: (_, msg) => incidents.push(msg.json()) });
+    const bus = await harness.nats("services");
+    bus.subscribe("incident.raised.*", { callback: (_, msg) => incidents.push(msg.json()) });
     await write();
     await send();
     const jws = decision({ origin: SECOND, kid: "ledger-2", at: await head() });

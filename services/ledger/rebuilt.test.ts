@@ -21,7 +21,7 @@ let session: PoolClient;
 
 beforeEach(async () => {
   harness = await startHarness();
-  built = buildSequencer(harness, await harness.nats("stack"));
+  built = buildSequencer(harness, await harness.nats("services"));
   session = await built.sessions.connect();
 });
 afterEach(async () => {

@@ -41,7 +41,7 @@ describe("two writers", () => {
 
   it("that write all the same do not fork the log: the later one fails with SC003", () =>
     inHarness(async (harness) => {
-      const nc = await harness.nats("stack");
+      const nc = await harness.nats("services");
       const { seq, pool, sessions } = buildSequencer(harness, nc);
       const other = buildSequencer(harness, nc);
       // Without the lock, as if Postgres had given it to both.
@@ -92,7 +92,7 @@ describe("a log that was changed behind the ledger's back", () => {
     inHarness(async (harness) => {
       const ledger = await runLedger(harness);
       await eventually(() => ledger.writer.role() === "writer");
-      const nc = await harness.nats("stack");
+      const nc = await harness.nats("services");
       const common = sampleCommon(harness.sample, "AT", 1);
       const bytes = signSample(harness.sample, { type: "tally", ...common, tallies: [sampleTally()] }, "AT-1");
       const sha256 = createHash("sha256").update(bytes).digest("hex");

@@ -54,7 +54,7 @@ runService("recount", async ({ log, metrics, onStop, fail }) => {
   const { privateKey: vaultPrivateKey, recipient } = vault;
   const createReader = () => createLogReader({ pool, definitionHash: hash, vaultPrivateKey, recipient, definition });
   const raise = incidentsOf("recount", nc, log);
-  const clocks = createClockWatch(() => readClocks({ pool, nc }), raise);
+  const clocks = createClockWatch(() => readClocks({ pool, nc, service: "recount" }), raise);
   onStop(clocks.keepLooking(fail));
   const common = {
     pool,

@@ -107,7 +107,7 @@ describe("the release service", () => {
   });
 
   it("serves the release when it has both, and then tells", async () => {
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     const published: unknown[] = [];
     nc.subscribe(SUBJECTS.published, { callback: (_, msg) => published.push(msg.json()) });
     await nc.flush();
@@ -139,17 +139,15 @@ describe("the release service", () => {
   });
 
   it("does not serve a release that breaks the chain; it says so, and keeps serving the others", async () => {
-    const nc = await harness.nats("stack");
+    const nc = await harness.nats("services");
     const incidents: unknown[] = [];
-    nc.subscribe(SUBJECTS.incident, { callback: (_, msg) => incidents.push(msg.json()) });
+    nc.subscribe(SUBJECTS.incident("release"), { callback: (_, msg) => incidents.push(msg.json()) });
     await nc.flush();
     await log.append(say.tally("AT-3"));
     const third = await nextRelease(3, first.sha256);
     await store(third, true);
     await eventually(() => incidents.length > 0);
-    expect(incidents).toMatchObject([
-      { code: "release.broken", service: "release", about: "3: its previous is not the expected one" },
-    ]);
+    expect(incidents).toMatchObject([{ code: "release.broken", about: "3: its previous is not the expected one" }]);
     expect(await statusOf("/v1/releases/3")).toBe(404);
     expect(await (await ask("/readyz")).json()).toMatchObject({
       status: "unready",

@@ -71,7 +71,7 @@ runService("tabulate", async ({ log, metrics, onStop, fail }) => {
   const steadyMs = () => performance.now();
   const fetch = doorFetch(ingest.url, ingest.pins);
   const poster = createPoster({ url: ingest.url, fetch, log, steadyMs, answered: () => wake() });
-  const clocks = createClockWatch(() => readClocks({ pool, nc }), raise);
+  const clocks = createClockWatch(() => readClocks({ pool, nc, service: "tabulate" }), raise);
   onStop(clocks.keepLooking(fail));
   const common = {
     pool,

@@ -1,6 +1,7 @@
 import { type JetStreamManager, type NatsConnection, NatsError } from "nats";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { RAISERS, type Raiser } from "../../shared/platform/incidents.ts";
 import { STREAMS, SUBJECTS } from "../../shared/platform/nats.ts";
 import { isoOrNull, notSeen, see } from "./seen.ts";
 
@@ -16,7 +17,8 @@ export interface BusView {
   incidents: IncidentView[];
 }
 
-export type IncidentView = z.infer<typeof IncidentEvent>;
+/** Who raised it is the key that NATS let through, and `at` when NATS stored it. */
+export type IncidentView = z.infer<typeof IncidentEvent> & { service: Raiser; at: string };
 
 export interface BusWatch {
   /** One look. Never rejects. */
@@ -24,17 +26,15 @@ export interface BusWatch {
   view(): BusView;
 }
 
-/** Newest first; older ones are in the services' logs and in EVENTS. */
-export const INCIDENTS_KEPT = 200;
+/** Of each service, so that one which raises without end pushes no other's away; older ones are in the services' logs and in EVENTS. */
+export const INCIDENTS_KEPT = 50;
+/** Of each service at a look: a flood is read a little at a time, and everything else is still looked at. */
+const READ_AT_ONCE = 100;
 const ANSWER_MS = 2_000;
 
 /** What does not fit is shown as a malformed incident: whatever it was, someone raised it. */
-const IncidentEvent = z.object({
-  code: z.string().max(64),
-  service: z.string().max(32),
-  about: z.string().max(512).optional(),
-  at: z.iso.datetime(),
-});
+const IncidentEvent = z.object({ code: z.string().max(64), about: z.string().max(512).optional() });
+const MALFORMED = "incident.malformed";
 const Published = z.object({ number: z.int(), size: z.int(), sha256: z.string().length(64) });
 
 /** `connection` is undefined until the first connection stands. */
@@ -47,23 +47,7 @@ export function createBusWatch(opts: {
   let nats = notSeen();
   let streams: BusView["nats"]["streams"] = [];
   let published: BusView["published"] = null;
-  let incidents: IncidentView[] = [];
-  /** Where in EVENTS the next incident is looked for. */
-  let next = 1;
-
-  const readIncidents = async (jsm: JetStreamManager, lastSequence: number) => {
-    // The stream was made anew: what it held is lost, and its numbers start again.
-    if (lastSequence < next - 1) next = 1;
-    while (next <= lastSequence) {
-      const found = await messageAt(jsm, { seq: next, next_by_subj: SUBJECTS.incident });
-      if (found === undefined) {
-        next = lastSequence + 1;
-        return;
-      }
-      incidents = [incidentOf(found), ...incidents].slice(0, INCIDENTS_KEPT);
-      next = found.seq + 1;
-    }
-  };
+  const raised = RAISERS.map((service) => createRaised(service));
 
   const read = async () => {
     const nc = connection();
@@ -73,7 +57,7 @@ export function createBusWatch(opts: {
     const infos = await Promise.all(Object.values(STREAMS).map((name) => jsm.streams.info(name)));
     streams = infos.map(({ config, state }) => ({ name: config.name, messages: state.messages, bytes: state.bytes }));
     const events = infos.find(({ config }) => config.name === STREAMS.events);
-    await readIncidents(jsm, events?.state.last_seq ?? 0);
+    await Promise.all(raised.map((one) => one.read(jsm, events?.state.last_seq ?? 0)));
     const last = await messageAt(jsm, { last_by_subj: SUBJECTS.published });
     published = last === undefined ? null : (Published.safeParse(jsonOf(last.data)).data ?? null);
   };
@@ -88,7 +72,40 @@ export function createBusWatch(opts: {
         nats = see(nats, false, now());
       }
     },
-    view: () => ({ nats: { well: nats.well, since: isoOrNull(nats.since), streams }, published, incidents }),
+    view: () => {
+      const incidents = raised
+        .flatMap((one) => one.incidents())
+        .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+      return { nats: { well: nats.well, since: isoOrNull(nats.since), streams }, published, incidents };
+    },
+  };
+}
+
+/** The incidents of one service, read on from where the last look ended. */
+function createRaised(service: Raiser) {
+  let kept: IncidentView[] = [];
+  /** Where in EVENTS the next one is looked for. */
+  let next = 1;
+  const keep = (incident: IncidentView) => {
+    // One that says nothing is kept once: an answer of NATS itself can be led here, and must not push away what was meant.
+    const others = incident.code === MALFORMED ? kept.filter(({ code }) => code !== MALFORMED) : kept;
+    kept = [incident, ...others].slice(0, INCIDENTS_KEPT);
+  };
+  return {
+    async read(jsm: JetStreamManager, lastSequence: number): Promise<void> {
+      // The stream was made anew: what it held is lost, and its numbers start again.
+      if (lastSequence < next - 1) next = 1;
+      for (let count = 0; count < READ_AT_ONCE && next <= lastSequence; count++) {
+        const found = await messageAt(jsm, { seq: next, next_by_subj: SUBJECTS.incident(service) });
+        if (found === undefined) {
+          next = lastSequence + 1;
+          return;
+        }
+        keep({ ...incidentOf(found), service, at: found.time.toISOString() });
+        next = found.seq + 1;
+      }
+    },
+    incidents: () => kept,
   };
 }
 
@@ -111,9 +128,8 @@ async function messageAt(
   }
 }
 
-function incidentOf({ data, time }: Message): IncidentView {
-  const parsed = IncidentEvent.safeParse(jsonOf(data));
-  return parsed.success ? parsed.data : { code: "incident.malformed", service: "unknown", at: time.toISOString() };
+function incidentOf({ data }: Message): z.infer<typeof IncidentEvent> {
+  return IncidentEvent.safeParse(jsonOf(data)).data ?? { code: MALFORMED };
 }
 
 function jsonOf(data: Uint8Array): unknown {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Child } from "../../infra/stack/processes.ts";
 import { SAMPLE_CLOSE, sampleDefinition } from "../../shared/definition/sample.ts";
+import type { Raiser } from "../../shared/platform/incidents.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
 import { type Harness, startHarness } from "../../test/harness.ts";
 import { eventually } from "../../test/ledger.ts";
@@ -40,7 +41,7 @@ describe("the watch service", () => {
     const { dependencies, services, log: head, incidents } = await statusOf(watch);
     expect(services).toMatchObject([{ name: "release", up: true, ready: true, checks: { chain: true } }]);
     expect(dependencies.postgres).toMatchObject({ well: true, ownLog: true });
-    expect(dependencies.nats.streams.map(({ name }) => name)).toEqual(["STATEMENTS", "EVENTS"]);
+    expect(dependencies.nats.streams.map(({ name }) => name)).toEqual(["STATEMENTS", "EVENTS", "CLOCK"]);
     expect(head?.size).toBe(1);
     expect(incidents).toEqual([]);
     expect((await fetch(`${watch.url}/readyz`)).status).toBe(200);
@@ -64,18 +65,21 @@ describe("the watch service", () => {
   });
 
   it("shows incidents, the newest first, and after a kill -9 those from before it too", async () => {
-    const nc = await harness.nats("ledger");
-    const at = "2024-06-09T21:00:00.000Z";
-    const raise = (event: unknown) => nc.jetstream().publish(SUBJECTS.incident, JSON.stringify(event));
-    await raise({ code: "sequence.gap", service: "ledger", about: "AT-1 3", at });
-    await raise({ code: "key.equivocation", service: "ledger", at });
-    await raise(["not an incident"]);
-    const codes = ["incident.malformed", "key.equivocation", "sequence.gap"];
-    await until(({ incidents }) => incidents.length === 3);
-    expect((await statusOf(watch)).incidents.map(({ code }) => code)).toEqual(codes);
+    const raise = async (event: unknown, by: Raiser = "ledger") =>
+      (await harness.nats(by)).jetstream().publish(SUBJECTS.incident(by), JSON.stringify(event));
+    await raise({ code: "sequence.gap", about: "AT-1 3" });
+    await raise({ code: "recount.differs", service: "release" }, "recount");
+    await raise({ code: "key.equivocation" });
+    const codes = ["incident.malformed", "key.equivocation", "recount.differs", "sequence.gap"];
+    for (let n = 0; n < 3; n++) await raise(["not an incident"]);
+    await until(({ incidents }) => incidents.length === 4);
+    const { incidents } = await statusOf(watch);
+    expect(incidents.map(({ code }) => code)).toEqual(codes);
+    // By whose key it came, whatever it says of itself.
+    expect(incidents[2]?.service).toBe("recount");
     watch.kill("SIGKILL");
     await eventually(() => watch.restarts() === 1);
-    await eventually(async () => (await statusOf(watch).catch(() => undefined))?.incidents.length === 3);
+    await eventually(async () => (await statusOf(watch).catch(() => undefined))?.incidents.length === 4);
     expect((await statusOf(watch)).incidents.map(({ code }) => code)).toEqual(codes);
     await until(({ feeds }) => feeds[0]?.statements === 2);
   });

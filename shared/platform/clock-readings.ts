@@ -60,9 +60,17 @@ export function createClockWatch(read: () => Promise<ClockReadings>, raise: Rais
  * by the stored time of a heartbeat. A clock that does not answer is null, and the gate stays shut. The process is asked first:
  * time lost in waiting for the others shows as a spread, never as a later reading.
  */
-export async function readClocks(sources: { pool: Pool; nc: NatsConnection }): Promise<ClockReadings> {
+export async function readClocks(sources: {
+  pool: Pool;
+  nc: NatsConnection;
+  /** Whose heartbeat it is. */
+  service: string;
+}): Promise<ClockReadings> {
   const process = systemClock();
-  const [postgres, nats] = await Promise.allSettled([postgresTime(sources.pool), natsTime(sources.nc)]);
+  const [postgres, nats] = await Promise.allSettled([
+    postgresTime(sources.pool),
+    natsTime(sources.nc, sources.service),
+  ]);
   return {
     process,
     postgres: postgres.status === "fulfilled" ? postgres.value.getTime() : null,

@@ -37,7 +37,7 @@ afterAll(async () => {
 /** The stack may do everything; `clock` only what a service needs to ask NATS for the time. */
 function users(): NatsUser[] {
   const all = { allow: [">"] };
-  const ask = { allow: [SUBJECTS.beat, "$JS.API.STREAM.MSG.GET.EVENTS"] };
+  const ask = { allow: [SUBJECTS.beat("ledger"), "$JS.API.STREAM.MSG.GET.CLOCK"] };
   return [
     { name: "stack", nkeyPublic: KEYS.stack.getPublicKey(), permissions: { publish: all, subscribe: all } },
     {
@@ -93,7 +93,7 @@ describe("the streams", () => {
     const nc = await open("stack");
     await createStreams(nc);
     const jsm = await nc.jetstreamManager();
-    await jsm.streams.update(STREAMS.events, { max_msgs_per_subject: 7, subjects: ["clock.beat"] });
+    await jsm.streams.update(STREAMS.events, { max_msgs_per_subject: 7, subjects: ["ledger.appended"] });
     await createStreams(nc);
     const [, events] = streamConfigs();
     expect((await jsm.streams.info(STREAMS.events)).config).toMatchObject({
@@ -117,8 +117,8 @@ describe("the clock of NATS", () => {
     await createStreams(await open("stack"));
     const nc = await open("clock");
     const before = Date.now();
-    const first = await natsTime(nc);
-    const second = await natsTime(nc);
+    const first = await natsTime(nc, "ledger");
+    const second = await natsTime(nc, "ledger");
     const after = Date.now();
     for (const time of [first, second]) {
       expect(time.getTime()).toBeGreaterThanOrEqual(before - 1);
@@ -131,7 +131,7 @@ describe("the clock of NATS", () => {
   it("rejects when no answer comes", async () => {
     const nc = await open("clock");
     await nc.close();
-    await expect(natsTime(nc)).rejects.toThrow();
+    await expect(natsTime(nc, "ledger")).rejects.toThrow();
   });
 });
 
@@ -166,7 +166,7 @@ describe("a connection", () => {
     await away;
     const second = await startNats({ folder, binary, users: users(), say, port: first.port });
     await back;
-    await natsTime(nc);
+    await natsTime(nc, "ledger");
     await nc.close();
     await second.stop();
   });

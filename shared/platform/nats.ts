@@ -19,7 +19,7 @@ import type { Logger } from "pino";
 import { readSecretFile } from "./config.ts";
 import type { ClientTls } from "./credentials.ts";
 
-export const STREAMS = { statements: "STATEMENTS", events: "EVENTS" } as const;
+export const STREAMS = { statements: "STATEMENTS", events: "EVENTS", clock: "CLOCK" } as const;
 
 /** The durable consumer through which the ledger takes statements. */
 export const LEDGER_CONSUMER = "ledger";
@@ -30,8 +30,10 @@ export const SUBJECTS = {
   appended: "ledger.appended",
   sealed: "release.sealed",
   published: "release.published",
-  incident: "incident.raised",
-  beat: "clock.beat",
+  /** An incident that this service raises: nobody else may say anything here. */
+  incident: (service: string) => `incident.raised.${service}`,
+  /** A service's own heartbeats. */
+  beat: (service: string) => `clock.beat.${service}`,
   /** Sealed receipts on their way back to the `ingest` of that id: core NATS, kept nowhere. */
   receipt: (ingestId: string) => `receipt.${ingestId}`,
   /** Questions to the ledger: core NATS, request and reply. */
@@ -54,7 +56,15 @@ const MAX_ACK_PENDING = 4096;
 const ACK_WAIT_MS = 3_000;
 const DUPLICATE_WINDOW_MS = 120_000;
 const EVENTS_MAX_AGE_MS = 24 * 60 * 60 * 1000;
-const EVENTS_PER_SUBJECT = 10_000;
+const EVENTS_PER_SUBJECT = 2_000;
+/** An event is a hint: an incident's `about` has at most 512 characters. Nobody fills the disk with them, on which the inbox lies as well. */
+const EVENT_MAX_BYTES = 4_096;
+/** More than all seven subjects can hold, so that a flood under one pushes away none of another. */
+const EVENTS_MAX_BYTES = 64 * 1024 * 1024;
+/** A heartbeat is read back at once. More than a few of a service are there only if it asks without end, and then only its own are lost. */
+const BEATS_PER_SERVICE = 64;
+const BEAT_MAX_BYTES = 256;
+const CLOCK_MAX_BYTES = 1024 * 1024;
 
 const CONNECT_MS = 5_000;
 const WAIT_MS = 120_000;
@@ -140,8 +150,10 @@ async function logStatus(nc: NatsConnection, log: Logger): Promise<void> {
   }
 }
 
-/** The two streams, as the stack creates them and as an operator can compare them with. `replicas` is 3 in production. */
-export function streamConfigs(replicas = 1): [statements: Partial<StreamConfig>, events: Partial<StreamConfig>] {
+type Config = Partial<StreamConfig>;
+
+/** The streams, as the stack creates them and as an operator can compare them with. `replicas` is 3 in production. */
+export function streamConfigs(replicas = 1): [statements: Config, events: Config, clock: Config] {
   const common = { storage: StorageType.File, num_replicas: replicas, deny_delete: true, deny_purge: true };
   return [
     {
@@ -157,17 +169,29 @@ export function streamConfigs(replicas = 1): [statements: Partial<StreamConfig>,
     {
       ...common,
       name: STREAMS.events,
-      subjects: [SUBJECTS.appended, "release.>", "incident.>", SUBJECTS.beat],
+      subjects: [SUBJECTS.appended, "release.*", SUBJECTS.incident("*")],
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old, // hints: the log they hint at is in Postgres
       max_age: nanos(EVENTS_MAX_AGE_MS),
       max_msgs_per_subject: EVENTS_PER_SUBJECT,
+      max_bytes: EVENTS_MAX_BYTES,
+      max_msg_size: EVENT_MAX_BYTES,
       duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+    },
+    {
+      ...common,
+      name: STREAMS.clock,
+      subjects: [SUBJECTS.beat("*")],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_msgs_per_subject: BEATS_PER_SERVICE,
+      max_bytes: CLOCK_MAX_BYTES,
+      max_msg_size: BEAT_MAX_BYTES,
     },
   ];
 }
 
-/** Creates both streams and the ledger's consumer, or brings them to this configuration. For the stack's admin user. */
+/** Creates the streams and the ledger's consumer, or brings them to this configuration. For the stack's admin user. */
 export async function createStreams(nc: NatsConnection, replicas = 1): Promise<void> {
   const jsm = await nc.jetstreamManager();
   for (const config of streamConfigs(replicas)) await createStream(jsm, config);
@@ -192,15 +216,15 @@ async function createStream(jsm: JetStreamManager, config: Partial<StreamConfig>
 }
 
 /**
- * The clock of NATS: stores a `clock.beat` and reads back the time at which the server says that it stored it. Rejects when
- * NATS does not answer within two seconds.
+ * The clock of NATS: stores a heartbeat of this service and reads back the time at which the server says that it stored it. Rejects
+ * when NATS does not answer within two seconds.
  */
-export async function natsTime(nc: NatsConnection): Promise<Date> {
-  const { stream, seq } = await nc.jetstream({ timeout: CLOCK_MS }).publish(SUBJECTS.beat);
-  if (stream !== STREAMS.events) throw new Error(`clock.beat was stored in ${stream}, not in ${STREAMS.events}`);
+export async function natsTime(nc: NatsConnection, service: string): Promise<Date> {
+  const { stream, seq } = await nc.jetstream({ timeout: CLOCK_MS }).publish(SUBJECTS.beat(service));
+  if (stream !== STREAMS.clock) throw new Error(`a heartbeat was stored in ${stream}, not in ${STREAMS.clock}`);
   // No look at the account first: services may not ask for it.
   const jsm = await nc.jetstreamManager({ timeout: CLOCK_MS, checkAPI: false });
-  const { time } = await jsm.streams.getMessage(STREAMS.events, { seq });
+  const { time } = await jsm.streams.getMessage(STREAMS.clock, { seq });
   if (Number.isNaN(time.getTime())) throw new Error("NATS gave no time for a stored message");
   return time;
 }

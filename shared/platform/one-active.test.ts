@@ -60,12 +60,12 @@ describe("on a real database", () => {
   it("reads three clocks, and says null of one that does not answer", async () => {
     const pool = poolAs("tabulate");
     const nc = await harness.nats("tabulate");
-    const clocks = await readClocks({ pool, nc });
+    const clocks = await readClocks({ pool, nc, service: "tabulate" });
     for (const reading of Object.values(clocks)) expect(Math.abs(Number(reading) - Date.now())).toBeLessThan(5_000);
     await nc.close();
-    expect(await readClocks({ pool, nc })).toMatchObject({ nats: null });
+    expect(await readClocks({ pool, nc, service: "tabulate" })).toMatchObject({ nats: null });
     await pool.end();
-    const gone = await readClocks({ pool, nc });
+    const gone = await readClocks({ pool, nc, service: "tabulate" });
     expect(gone).toMatchObject({ postgres: null, nats: null });
     expect(gone.process).not.toBeNull();
   });
