@@ -10,6 +10,7 @@ import { trustOf } from "../services/release/opened.ts";
 import { createOpening, storedIn } from "../services/release/opening.ts";
 import { createShelf } from "../services/release/shelf.ts";
 import { selectAfter, selectOne } from "../services/release/store.ts";
+import { createStream } from "../services/release/stream.ts";
 import { buildApp as buildWatch } from "../services/watch/app.ts";
 import { createBusWatch } from "../services/watch/bus.ts";
 import { createDeliveryWatch } from "../services/watch/delivery.ts";
@@ -105,9 +106,11 @@ async function releaseApp({ sample }: Harness, pool: ReturnType<typeof openPool>
   });
   opening.bounds.addresses = createBuckets(PLENTY);
   await opening.facts.round();
+  const metrics = createMetrics("release");
   return buildRelease({
     log,
-    metrics: createMetrics("release"),
+    metrics,
+    stream: createStream(shelf.list, metrics),
     register,
     bytes,
     signatures,

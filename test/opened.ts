@@ -7,6 +7,7 @@ import { createOpening, type Opening, type Stored, storedIn } from "../services/
 import { createSealedSource } from "../services/release/sealed.ts";
 import { createShelf } from "../services/release/shelf.ts";
 import * as store from "../services/release/store.ts";
+import { createStream } from "../services/release/stream.ts";
 import type { Release } from "../shared/formats/release.ts";
 import { witnessesOf } from "../shared/ledger/cosignature.ts";
 import type { App } from "../shared/platform/http.ts";
@@ -105,9 +106,11 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     selectSealedPair: (number, size) => store.selectSealedPair(pool, number, size),
     log: lines,
   });
+  const metrics = createMetrics("release");
   const app = await buildApp({
     log: lines,
-    metrics: createMetrics("release"),
+    metrics,
+    stream: createStream(shelf.list, metrics),
     register,
     bytes,
     signatures,

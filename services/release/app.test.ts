@@ -1,79 +1,13 @@
 import { createHash } from "node:crypto";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Sample, sampleDefinition } from "../../shared/definition/sample.ts";
+import { sampleDefinition } from "../../shared/definition/sample.ts";
 import type { App } from "../../shared/platform/http.ts";
-import { createHeardLog } from "../../shared/platform/log-fixture.ts";
-import { createMetrics } from "../../shared/platform/metrics.ts";
 import { joinShares } from "../../shared/platform/release-seal.ts";
-import { buildApp, type ReleaseDeps } from "./app.ts";
+import type { ReleaseDeps } from "./app.ts";
+import { appOf, logOf } from "./app-fixture.ts";
 import { type MadeRelease, makeChain } from "./fixture.ts";
-import { createPublicLog, type PublicLog } from "./log.ts";
-import { memoryLog } from "./log-fixture.ts";
-import { trustOf } from "./opened.ts";
-import { createOpening, type Stored } from "./opening.ts";
-import { createShelf, type Shelf } from "./shelf.ts";
-
-async function shelfOf(sample: Sample, chain: MadeRelease[]): Promise<Shelf> {
-  const shelf = createShelf({
-    trust: trustOf(sample.definition, sample.hash),
-    selectAfter: async (number, limit) => chain.slice(number, number + limit),
-    selectOne: async (number) => chain[number - 1],
-  });
-  await shelf.take(() => undefined);
-  return shelf;
-}
-
-/** A log of 3 entries, looked at once. */
-async function logOf(sample: Sample, change: (sources: ReturnType<typeof memoryLog>) => void = () => {}) {
-  const memory = memoryLog(sample);
-  await memory.grow(3);
-  change(memory);
-  const publicLog = createPublicLog(memory.sources);
-  await publicLog.round();
-  return publicLog;
-}
-
-/** A database in which nothing lies. */
-const NOTHING: Stored = {
-  findStatement: async () => undefined,
-  selectFound: async () => undefined,
-  selectSealed: async () => undefined,
-  selectBodies: async () => [],
-  selectJudgements: async () => [],
-  selectDataKeys: async () => [],
-  selectDataKeyShares: async () => [],
-  selectClear: async () => [],
-  selectUses: async () => [],
-  selectForeign: async () => [],
-  selectCosignedOver: async () => [],
-  selectBestOver: async () => undefined,
-};
-
-async function appOf(sample: Sample, chain: MadeRelease[], more: Partial<ReleaseDeps> = {}): Promise<App> {
-  const { register, bytes, signatures } = sample;
-  const { log } = createHeardLog();
-  const shelf = await shelfOf(sample, chain);
-  const publicLog = more.publicLog ?? (await logOf(sample));
-  const { retrySeconds = () => 3 } = more;
-  const opened = { stored: NOTHING, register, publicLog, shelf, authorities: () => [], quorum: 0, retrySeconds, log };
-  return buildApp({
-    log,
-    metrics: createMetrics("release"),
-    register,
-    bytes,
-    signatures,
-    shelf,
-    publicLog,
-    opening: createOpening({ ...opened, now: () => 0 }),
-    findStatement: async () => undefined,
-    now: () => 0,
-    retrySeconds,
-    status: () => ({ looked: true, broken: false }),
-    pingNats: async () => undefined,
-    ...more,
-  });
-}
+import type { PublicLog } from "./log.ts";
 
 const sample = sampleDefinition();
 const sha256 = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
@@ -90,6 +24,11 @@ const RESULTS = [
   "/v1/releases/1/signatures",
   "/v1/releases/1/files",
   "/v1/releases/latest/files",
+  "/v1/releases/1/states",
+  "/v1/releases/1/states/AT",
+  "/v1/releases/1/states/AT/constituencies/AT",
+  "/v1/releases/2/changes?since=1",
+  "/v1/releases/latest/changes",
   "/v1/releases/1/files/sheets/eu.json",
   "/v1/releases/1/files/sheets/eu.json.jws",
   "/v1/releases/1/files/no/such/thing",

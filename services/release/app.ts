@@ -8,14 +8,25 @@ import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
 import { addFiles, type FileRoutes } from "./files.ts";
+import { addLimits, POLICY } from "./limits.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
 import { answerPreflights, READABLE } from "./reading.ts";
-import { type Caching, JSON_TYPE, prefersCsv, prepare, type Representation, respond } from "./representation.ts";
+import {
+  type Caching,
+  JSON_TYPE,
+  matches,
+  prefersCsv,
+  prepare,
+  type Representation,
+  respond,
+} from "./representation.ts";
 import { addSealed, type SealedRoutes } from "./sealed.ts";
 import type { Shelf, Shown } from "./shelf.ts";
+import { addStream, type ReleaseStream } from "./stream.ts";
 import { addVerifyPage } from "./verify/serve.ts";
+import { createHold } from "./wait.ts";
 
 /** What the app asks of the rest. */
 export interface ReleaseDeps extends LogRoutes {
@@ -27,6 +38,7 @@ export interface ReleaseDeps extends LogRoutes {
   signatures: unknown;
   shelf: Pick<Shelf, "list" | "latest" | "find">;
   opening: Opening;
+  stream: Pick<ReleaseStream, "open" | "news">;
   /** Undefined: the definition names no key of the Parliament. */
   sealed?: Omit<SealedRoutes, "metrics" | "now"> | undefined;
   /** Who fetched what; nobody's unless given. */
@@ -48,6 +60,8 @@ const DEFINITION: Caching = { cacheControl: "public, max-age=300" };
 const PING_MS = 1_000;
 
 const RESULTS = "/v1/releases";
+/** Requests that wait for the next release; beyond it they are answered at once. */
+const MAX_HELD = 8_000;
 
 /** The Parliament's publication endpoint. */
 export async function buildApp(deps: ReleaseDeps): Promise<App> {
@@ -60,7 +74,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     service: "release",
     log,
     metrics,
-    headers: { "Scrutin-Mode": register.definition.mode, ...READABLE },
+    headers: { "Scrutin-Mode": register.definition.mode, ...READABLE, ...POLICY },
     ready: async () => {
       const { looked, broken } = status();
       const nats = await answersWithin(PING_MS, pingNats());
@@ -71,13 +85,21 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     readyDetail: () => ({ latest: shelf.list().length, log: publicLog.size() }),
   });
   answerPreflights(app);
+  addLimits(app, deps.now);
+  const hold = createHold(deps.stream.news, MAX_HELD);
+  const isShut = () => shelf.latest() === undefined;
   // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.
   app.use("*", async (c, next) => {
-    if (shelf.latest() === undefined && isEmbargoed(c.req.method, c.req.path)) throw embargo(deps.retrySeconds);
+    const { method, path } = c.req;
+    if (isShut() && isEmbargoed(method, path)) {
+      if (AWAITED.has(path)) await hold(c, isShut);
+      if (isShut()) throw embargo(deps.retrySeconds);
+    }
     await next();
   });
   if (deps.delivery !== undefined) addDelivery(app, deps.delivery);
-  addReleases(app, deps);
+  addReleases(app, deps, hold);
+  addStream(app, deps.stream);
   addViews(app, deps);
   addFiles(app, { definition: register.definition, shelf, signFile: deps.signFile });
   await addDefinition(app, deps);
@@ -92,17 +114,40 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
   return app;
 }
 
-function addReleases(app: App, { register, shelf }: ReleaseDeps): void {
+/** Where a client may wait for the next release, and before the lift for the first. */
+const AWAITED: ReadonlySet<string> = new Set([RESULTS, `${RESULTS}/latest`, `${RESULTS}/latest.csv`]);
+
+function addReleases(app: App, { register, shelf }: ReleaseDeps, hold: ReturnType<typeof createHold>): void {
   let listing: { length: number; made: Promise<Representation> } | undefined;
-  app.get(RESULTS, async (c) => {
+  const listed = (): Promise<Representation> => {
     const releases = shelf.list();
     if (listing?.length !== releases.length)
       listing = { length: releases.length, made: prepare(JSON_TYPE, listOf(register, releases)) };
-    return respond(c, await listing.made, A_SECOND);
+    return listing.made;
+  };
+  /** `found` is what there is now: whoever has it already and asks to wait for the next one, waits. */
+  const newest = async (c: Context<Env>, found: Representation): Promise<boolean> => {
+    const { length } = shelf.list();
+    if (!matches(c.req.header("if-none-match"), found.sha256)) return false;
+    const waited = await hold(c, () => shelf.list().length === length);
+    if (waited) c.header("preference-applied", "wait");
+    return waited;
+  };
+  app.get(RESULTS, async (c) => {
+    const found = await listed();
+    return respond(c, (await newest(c, found)) ? await listed() : found, A_SECOND);
   });
   app.get(`${RESULTS}/:name`, async (c) => {
-    const { shown, csv, caching } = await asked(shelf, c.req.param("name"));
-    return respond(c, csv || prefersCsv(c.req.header("accept")) ? shown.csv : shown.json, caching);
+    const name = c.req.param("name");
+    const inCsv = prefersCsv(c.req.header("accept"));
+    const find = async () => {
+      const { shown, csv, caching } = await asked(shelf, name);
+      return { found: csv || inCsv ? shown.csv : shown.json, caching };
+    };
+    const now = await find();
+    const waited = AWAITED.has(c.req.path) && (await newest(c, now.found));
+    const { found, caching } = waited ? await find() : now;
+    return respond(c, found, caching);
   });
   app.get(`${RESULTS}/:name/signatures`, async (c) => {
     const { shown, csv, caching } = await asked(shelf, c.req.param("name"));

@@ -38,6 +38,7 @@ import {
   selectOne,
   selectSealedPair,
 } from "./store.ts";
+import { createStream } from "./stream.ts";
 
 runService("release", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("release", {
@@ -87,8 +88,10 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     log,
   });
   const js = nc.jetstream();
+  const stream = createStream(shelf.list, metrics);
   const publisher = createPublisher({
     shelf,
+    served: stream.tell,
     // The id lets NATS drop what a replica, or this service before a restart, has said already.
     publish: ({ number, size, sha256 }) =>
       js.publish(SUBJECTS.published, JSON.stringify({ number, size, sha256 }), { msgID: `published-${sha256}` }),
@@ -132,6 +135,7 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     findStatement: opening.findStatement,
     now: () => performance.now(),
     opening,
+    stream,
     sealed: hasParliament ? { source: sealedSource, readToken, wallNow: systemClock } : undefined,
     delivery: { readToken, wallNow: systemClock, list: shelf.list, note: delivery.note },
     signFile,
@@ -140,7 +144,10 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     pingNats: () => nc.flush(),
   });
   const server = await serve(app, { ...listen, log });
-  onStop(() => server.close());
+  onStop(() => {
+    stream.end();
+    return server.close();
+  });
   const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
   onStop(() => follower.stop());
   if (hasParliament) {

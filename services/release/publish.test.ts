@@ -33,6 +33,7 @@ function publisherOver(looks: { finds?: number[]; fails?: Error }[], publish = (
       list: () => shelf,
       find: () => found(),
     },
+    served: () => undefined,
     publish: (one) => {
       told.push(one.number);
       return publish();

@@ -6,6 +6,8 @@ import type { Listed, Shelf, Shown } from "./shelf.ts";
 
 export interface PublisherSources {
   shelf: Pick<Shelf, "take" | "find" | "list">;
+  /** Told of each that is newly served, the moment that it is. */
+  served: (found: readonly Listed[]) => void;
   /** Tells that a release is served; a hint, which may fail. */
   publish: (listed: Listed) => Promise<unknown>;
   raise: RaiseIncident;
@@ -27,7 +29,7 @@ export const LOOK_MS = 250;
 const RETRY_MS = 1_000;
 
 /** Looks for releases whose key was given, puts those that hold on the shelf, and tells. */
-export function createPublisher({ shelf, publish, raise, log }: PublisherSources): Publisher {
+export function createPublisher({ shelf, served, publish, raise, log }: PublisherSources): Publisher {
   let looked = false;
   let started = false;
   let broken = false;
@@ -35,6 +37,7 @@ export function createPublisher({ shelf, publish, raise, log }: PublisherSources
   const raised = new Set<string>();
 
   const tell = (found: readonly Listed[]) => {
+    if (found.length > 0) served(found);
     // After a restart the shelf fills again with what was told before: one word says where it ends.
     for (const listed of started ? found : found.slice(-1)) {
       const { number, size, sha256 } = listed;

@@ -1,14 +1,13 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Context } from "hono";
 import type { Logger } from "pino";
 import { addressName, createBuckets, type Rate } from "../../shared/platform/bounds.ts";
-import { type App, type Env, Problem, remoteAddress } from "../../shared/platform/http.ts";
+import { type App, Problem, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import type { ReadPullToken } from "../../shared/platform/pull-token.ts";
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import { encodeSealedCopy } from "../../shared/platform/sealed-copy.ts";
 import { type Caching, matches, plain, type Representation, respond } from "./representation.ts";
 import type { SealedPair } from "./store.ts";
+import { type Bell, createBell, createHold } from "./wait.ts";
 
 /**
  * The next release as it lies sealed, for the Parliament alone: whoever holds it when its key comes has the result after 32 bytes. Nothing
@@ -20,8 +19,8 @@ export interface SealedSource {
   /** Undefined while there is none. Throws Problem `service.unavailable` as long as no look has reached the database. */
   latest(): SealedCopyShown | undefined;
   find(id: ReleaseId): Promise<Representation | undefined>;
-  /** Resolves when a look has found a newer copy, or when `signal` ends the wait. */
-  changed(signal: AbortSignal): Promise<void>;
+  /** Rung when a look has found a newer copy. */
+  news: Bell;
 }
 
 export interface SealedCopyShown extends ReleaseId {
@@ -42,7 +41,7 @@ const SEALED_TYPE = "application/octet-stream";
 export function createSealedSource({ selectNewestAnswer, selectSealedPair, log }: SealedSources): SealedSource {
   let looked = false;
   let shown: SealedCopyShown | undefined;
-  const waiting = new Set<() => void>();
+  const news = createBell();
 
   const find = async ({ number, size }: ReleaseId) => {
     if (shown?.number === number && shown.size === size) return shown.copy;
@@ -55,7 +54,7 @@ export function createSealedSource({ selectNewestAnswer, selectSealedPair, log }
     if (newest !== undefined && (newest.number !== shown?.number || newest.size !== shown.size)) {
       const copy = await find(newest);
       if (copy !== undefined) shown = { ...newest, copy };
-      for (const wake of waiting) wake();
+      news.ring();
     }
     looked = true;
   };
@@ -70,17 +69,7 @@ export function createSealedSource({ selectNewestAnswer, selectSealedPair, log }
       return shown;
     },
     find,
-    changed: (signal) =>
-      new Promise<void>((resolve) => {
-        const done = () => {
-          waiting.delete(done);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        if (signal.aborted) return resolve();
-        waiting.add(done);
-        signal.addEventListener("abort", done);
-      }),
+    news,
   };
 }
 
@@ -98,7 +87,6 @@ export interface SealedRoutes {
 export const PULLS_PER_ADDRESS: Rate = { perSecond: 10, burst: 50 };
 /** Requests that wait for a newer copy; beyond it they are answered at once. */
 export const MAX_HELD = 64;
-const MAX_WAIT_SECONDS = 30;
 
 /** It moves on; and nobody else may keep it for anyone. */
 const OWN: Caching = { cacheControl: "private, no-cache" };
@@ -126,9 +114,10 @@ export function addSealed(app: App, { source, readToken, wallNow, now, metrics }
     pulled.inc();
     await next();
   });
-  const hold = createHold(source);
+  const hold = createHold(source.news, MAX_HELD);
   app.get(`${SEALED}/latest`, async (c) => {
-    const waited = await hold(c);
+    const tag = c.req.header("if-none-match");
+    const waited = tag !== undefined && (await hold(c, () => matches(tag, source.latest()?.copy.sha256 ?? "")));
     const shown = source.latest();
     if (shown === undefined) throw new Problem("sealed.unknown");
     const contentLocation = `${SEALED}/${shown.number}/${shown.size}`;
@@ -154,36 +143,6 @@ async function found(source: SealedSource, id: ReleaseId): Promise<Representatio
   } catch (error) {
     throw new Problem("service.unavailable", { retryAfterSeconds: 1, cause: error });
   }
-}
-
-/**
- * `Prefer: wait=N` (RFC 7240, 4.3): a client that has the latest copy by `If-None-Match` is answered when there is a newer one, or when the
- * time is over. True if that was applied.
- */
-function createHold(source: SealedSource): (c: Context<Env>) => Promise<boolean> {
-  let held = 0;
-  return async (c) => {
-    const [, asked] = /(?:^|[,\s])wait=(\d{1,4})(?:$|[,;\s])/i.exec(c.req.header("prefer") ?? "") ?? [];
-    const tag = c.req.header("if-none-match");
-    if (asked === undefined || tag === undefined) return false;
-    const has = () => matches(tag, source.latest()?.copy.sha256 ?? "");
-    if (!has() || held >= MAX_HELD) return false;
-    held++;
-    const left = new AbortController();
-    const leave = () => left.abort();
-    c.env?.outgoing?.once("close", leave);
-    const seconds = Math.min(Number(asked), MAX_WAIT_SECONDS);
-    const time = sleep(seconds * 1000, undefined, { signal: left.signal, ref: false }).then(leave, () => undefined);
-    try {
-      while (has() && !left.signal.aborted) await source.changed(left.signal);
-      return true;
-    } finally {
-      left.abort();
-      await time;
-      c.env?.outgoing?.off("close", leave);
-      held--;
-    }
-  };
 }
 
 const OPAQUE = { schema: { type: "string", contentMediaType: SEALED_TYPE } };
