@@ -4,6 +4,7 @@ import type { Register } from "../../shared/definition/register.ts";
 import { answersWithin } from "../../shared/platform/answers.ts";
 import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
+import { addApi } from "./api/serve.ts";
 import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
@@ -107,6 +108,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
   addOpened(app, deps.opening);
   if (deps.sealed !== undefined) addSealed(app, { ...deps.sealed, metrics, now: deps.now });
   await addVerifyPage(app, register);
+  await addApi(app, register);
   app.get("/", (c) => {
     const { document, policy } = frontPage(register, shelf.latest());
     return c.html(document, 200, { "content-security-policy": policy });

@@ -43,61 +43,6 @@ const A_SECOND: Caching = { cacheControl: "public, max-age=1" };
 const JOSE = "application/jose";
 const JWS = ".jws";
 
-const NUMBER = {
-  name: "number",
-  in: "path",
-  required: true,
-  description: "A release's number, or `latest`.",
-  schema: { type: "string", pattern: "^(latest|[1-9][0-9]{0,8})$" },
-} as const;
-const FILE = {
-  name: "file",
-  in: "path",
-  required: true,
-  description:
-    "A name of the list, slashes and all; with `.jws` behind it, the detached signature over that file's bytes.",
-  schema: { type: "string" },
-} as const;
-const problem = (description: string) => ({
-  description,
-  content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
-});
-const OTHERWISE = {
-  "304": { description: "The client has it." },
-  "403": problem("Before the lift nothing is told of any release."),
-  "404": problem("There is no such release, or it has no such file."),
-};
-const ANY_FILE = { schema: { type: "string" } };
-
-/** For the OpenAPI document. */
-export const FILES_PATHS = {
-  [`${RESULTS}/{number}/files`]: {
-    get: {
-      operationId: "listFiles",
-      summary: "The files that are made of a release: the Parliament's data sheets and other formats.",
-      parameters: [NUMBER],
-      responses: {
-        "200": { description: "The list.", content: { [JSON_TYPE]: { schema: z.toJSONSchema(FileList) } } },
-        ...OTHERWISE,
-      },
-    },
-  },
-  [`${RESULTS}/{number}/files/{file}`]: {
-    get: {
-      operationId: "file",
-      summary: "One of these files, or the endpoint's signature beside it.",
-      parameters: [NUMBER, FILE],
-      responses: {
-        "200": {
-          description: "The file's bytes, or the signature (JWS with its payload detached, typ scrutin-file+jws).",
-          content: { "text/csv": ANY_FILE, [JSON_TYPE]: { schema: {} }, "application/xml": ANY_FILE, [JOSE]: ANY_FILE },
-        },
-        ...OTHERWISE,
-      },
-    },
-  },
-} as const;
-
 /** A release's files, each made when it is first asked for. */
 interface FileSet {
   list(): Promise<Representation>;

@@ -16,6 +16,8 @@ ${latest === undefined ? closed(lastClosing()) : open(latest)}
 <a href="/v1/releases/latest.csv">as CSV</a>, <a href="/v1/releases/latest/signatures">its signatures</a></li>
 <li><a href="/log/checkpoint">/log/checkpoint</a>: the signed head of the log, whose tiles and entries lie beside it (C2SP tlog-tiles)</li>
 <li><a href="/v1/definition">/v1/definition</a>: what is counted, and how; <a href="/v1/definition/signatures">its signatures</a></li>
+<li><a href="/v1/stream">/v1/stream</a>: each release the moment that it is served, as server-sent events</li>
+<li><a href="/api">/api</a>: every address, with what it takes and gives (<a href="/openapi.json">OpenAPI</a>)</li>
 <li><a href="/verify">/verify</a>: verify a proof or a statement in your own browser</li>
 <li><a href="/v1/codes">/v1/codes</a>: every code that a refusal may carry, and what to do</li>
 </ul>

@@ -5,6 +5,7 @@ import type { Metrics } from "../../shared/platform/metrics.ts";
 import type { ReadPullToken } from "../../shared/platform/pull-token.ts";
 import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import { encodeSealedCopy } from "../../shared/platform/sealed-copy.ts";
+import { bytes, get, given, HELD, header, inPath, refused, UNKNOWN } from "./api/components.ts";
 import { type Caching, matches, plain, type Representation, respond } from "./representation.ts";
 import type { SealedPair } from "./store.ts";
 import { type Bell, createBell, createHold } from "./wait.ts";
@@ -145,65 +146,45 @@ async function found(source: SealedSource, id: ReleaseId): Promise<Representatio
   }
 }
 
-const OPAQUE = { schema: { type: "string", contentMediaType: SEALED_TYPE } };
-const problem = (description: string) => ({
-  description,
-  content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
-});
-const COPY_RESPONSES = {
-  "200": {
-    description:
-      "Header (`scrutin-sealed-1`, then number and size as uint64, the lengths of the two as uint32, all big-endian), what tabulate sealed, what recount sealed. As long whatever was counted.",
-    headers: { ETag: { schema: { type: "string" }, description: "The SHA-256 of the body." } },
-    content: { [SEALED_TYPE]: OPAQUE },
-  },
-  "304": { description: "You have it." },
-  "401": problem(
-    "No token of the Parliament that holds now; the same for every reason, and for every path below /v1/sealed.",
-  ),
-  "404": problem("There is no such sealed release."),
-  "429": problem("Too many requests from this address."),
-  "503": problem("The database is away."),
-} as const;
-
-const ofPath = (name: string, pattern: string) => ({
-  name,
-  in: "path",
-  required: true,
-  schema: { type: "string", pattern },
-});
+const COPY = given(
+  "Header (`scrutin-sealed-1`, then number and size as uint64, the lengths of the two as uint32, all big-endian), what tabulate sealed, what recount sealed. As long whatever was counted.",
+  bytes(SEALED_TYPE),
+);
+const UNAUTHORIZED = refused(
+  "401",
+  "No token of the Parliament that holds now; the same for every reason, and for every path below /v1/sealed.",
+);
+const SECURITY = [{ parliament: [] }];
 
 /** For the OpenAPI document. */
 export const SEALED_PATHS = {
-  [`${SEALED}/latest`]: {
-    get: {
-      operationId: "latestSealed",
-      summary: "The newest release as it lies sealed, for the Parliament, before the lift and after it.",
-      security: [{ parliament: [] }],
-      parameters: [
-        { name: "If-None-Match", in: "header", schema: { type: "string" } },
-        {
-          name: "Prefer",
-          in: "header",
-          description:
-            "`wait=N`, at most 30: with If-None-Match the answer is held until there is a newer copy, or the time is over.",
-          schema: { type: "string" },
-        },
-      ],
-      responses: COPY_RESPONSES,
-    },
-  },
-  [`${SEALED}/{number}/{size}`]: {
-    get: {
-      operationId: "sealedByNumberAndSize",
-      summary:
-        "One sealed release for ever: the key of its number and size, which the list and the stream tell, opens it.",
-      security: [{ parliament: [] }],
-      parameters: [ofPath("number", "^[1-9][0-9]{0,8}$"), ofPath("size", "^[1-9][0-9]{0,11}$")],
-      responses: COPY_RESPONSES,
-    },
-  },
-} as const;
+  [`${SEALED}/latest`]: get({
+    id: "latestSealed",
+    tag: "Sealed",
+    summary: "The newest release as it lies sealed, for the Parliament, before the lift and after it.",
+    security: SECURITY,
+    parameters: [
+      header("If-None-Match", "The copy that the client has."),
+      header(
+        "Prefer",
+        "`wait=N`, at most 30: with If-None-Match the answer is held until there is a newer copy, or the time is over.",
+      ),
+    ],
+    responses: [COPY, UNAUTHORIZED, UNKNOWN, HELD],
+  }),
+  [`${SEALED}/{number}/{size}`]: get({
+    id: "sealedByNumberAndSize",
+    tag: "Sealed",
+    summary:
+      "One sealed release for ever: the key of its number and size, which the list and the stream tell, opens it.",
+    security: SECURITY,
+    parameters: [
+      inPath("number", "^[1-9][0-9]{0,8}$", "The release's number.", "1"),
+      inPath("size", "^[1-9][0-9]{0,11}$", "Entries of the log that it counts.", "1"),
+    ],
+    responses: [COPY, UNAUTHORIZED, UNKNOWN, HELD],
+  }),
+};
 
 /** The `parliament` of `components.securitySchemes`. */
 export const PARLIAMENT_SECURITY = {
