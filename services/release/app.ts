@@ -9,7 +9,7 @@ import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
 import { addFiles, type FileRoutes } from "./files.ts";
-import { addLimits, POLICY } from "./limits.ts";
+import { addLimits, createReads, POLICY, type TakeRead } from "./limits.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
@@ -45,6 +45,8 @@ export interface ReleaseDeps extends LogRoutes {
   /** Who fetched what; nobody's unless given. */
   delivery?: DeliveryRoutes;
   signFile?: FileRoutes["signFile"];
+  /** Shared with whatever answers beside the app. */
+  takeRead?: TakeRead;
   /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
   retrySeconds: () => number;
   status: () => { looked: boolean; broken: boolean };
@@ -86,7 +88,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     readyDetail: () => ({ latest: shelf.list().length, log: publicLog.size() }),
   });
   answerPreflights(app);
-  addLimits(app, deps.now);
+  addLimits(app, deps.takeRead ?? createReads(deps.now));
   const hold = createHold(deps.stream.news, MAX_HELD);
   const isShut = () => shelf.latest() === undefined;
   // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.

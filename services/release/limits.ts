@@ -12,13 +12,20 @@ const LIMITED = ["/v1/releases", "/v1/definition", "/v1/stream", "/openapi.json"
 /** As draft-ietf-httpapi-ratelimit-headers writes it: a bucket of `q` that fills up in `w` seconds. On every answer. */
 export const POLICY = { "RateLimit-Policy": `"address";q=${READS.burst};w=${READS.burst / READS.perSecond}` } as const;
 
-/** 429 with the seconds until there is room, for an address that has used up its own; nobody else notices. */
-export function addLimits(app: App, now: () => number): void {
+/** Takes from what an address may ask: undefined, or the seconds until there is something. */
+export type TakeRead = (address: string) => number | undefined;
+
+export function createReads(now: () => number): TakeRead {
   const ofAddress = createBuckets(READS);
+  return (address) => ofAddress.take(addressName(address), now());
+}
+
+/** 429 with the seconds until there is room, for an address that has used up its own; nobody else notices. */
+export function addLimits(app: App, take: TakeRead): void {
   app.use("*", async (c, next) => {
     const { path } = c.req;
     if (path === "/" || LIMITED.some((prefix) => path.startsWith(prefix))) {
-      const wait = ofAddress.take(addressName(remoteAddress(c)), now());
+      const wait = take(remoteAddress(c));
       if (wait !== undefined)
         throw new Problem("rate.exceeded", {
           retryAfterSeconds: wait,

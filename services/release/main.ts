@@ -23,9 +23,11 @@ import { createTokenReader } from "../../shared/platform/pull-token.ts";
 import { buildApp } from "./app.ts";
 import { BUNDLES, checkBundleCommand, createBundleWriter } from "./bundle/writer.ts";
 import { createDelivery } from "./delivery.ts";
+import { createReads } from "./limits.ts";
 import { createPublicLog, storedLogIn } from "./log.ts";
 import { trustOf } from "./opened.ts";
 import { createOpening, storedIn } from "./opening.ts";
+import { createPolls } from "./polls.ts";
 import { createPublisher } from "./publish.ts";
 import { releaseProof } from "./release-proofs.ts";
 import { createSealedSource } from "./sealed.ts";
@@ -124,7 +126,9 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     now: systemClock,
     log,
   });
+  const takeRead = createReads(() => performance.now());
   const app = await buildApp({
+    takeRead,
     log,
     metrics,
     register,
@@ -143,7 +147,8 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     status: publisher.status,
     pingNats: () => nc.flush(),
   });
-  const server = await serve(app, { ...listen, log });
+  const polls = createPolls({ app, shelf, mayAsk: (address) => takeRead(address) === undefined, metrics });
+  const server = await serve(app, { ...listen, log, first: polls.answer });
   onStop(() => {
     stream.end();
     return server.close();

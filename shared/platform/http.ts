@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
@@ -241,7 +241,15 @@ export interface Served {
  */
 export async function serve(
   app: App,
-  opts: { host: string; port: number; log: Logger; tls?: ServerTls; limits?: ServeLimits },
+  opts: {
+    host: string;
+    port: number;
+    log: Logger;
+    tls?: ServerTls;
+    limits?: ServeLimits;
+    /** Asked before the app: true if it has answered. */
+    first?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
+  },
 ): Promise<Served> {
   const limits = { ...LIMITS, ...opts.limits };
   const listener = getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], {
@@ -266,7 +274,7 @@ export async function serve(
     answering.set(incoming.socket, outgoing);
     // A connection whose last answer left while we are closing is idle, and nobody else would end it.
     outgoing.once("close", () => closing && setImmediate(() => server.closeIdleConnections()));
-    void listener(incoming, outgoing);
+    if (opts.first?.(incoming, outgoing) !== true) void listener(incoming, outgoing);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -1,0 +1,105 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { App } from "../../shared/platform/http.ts";
+import type { Metrics } from "../../shared/platform/metrics.ts";
+import { bestCoding, matches, prefersCsv, type Representation } from "./representation.ts";
+import type { Shelf, Shown } from "./shelf.ts";
+
+/**
+ * The answers that everyone asks for every second, kept as the app gave them and sent again without asking it: of the newest release only,
+ * and to plain questions only. Whatever else a request says, and everything before the lift, is the app's.
+ */
+export interface Polls {
+  /** True if the request was answered. */
+  answer(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+}
+
+const POLLED: ReadonlySet<string> = new Set(["/v1/releases", "/v1/releases/latest", "/v1/releases/latest.csv"]);
+/** Who asks with one of these wants something else than what there is, or is noted. */
+const OWN_WISHES = ["authorization", "prefer", "range", "if-range", "content-length", "transfer-encoding", "expect"];
+
+interface Kept {
+  status: number;
+  headers: string[];
+  body: Buffer;
+}
+
+export interface PollSources {
+  app: App;
+  shelf: Pick<Shelf, "latest">;
+  /** Takes from what this address may ask; false when it has used that up. */
+  mayAsk: (address: string) => boolean;
+  metrics: Metrics;
+}
+
+export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls {
+  const answered = metrics.counter(
+    "release_polls_total",
+    "Polls for the newest release that were answered from memory, beside http_requests_total.",
+    ["status"],
+  );
+  let of: Shown | undefined;
+  let kept = new Map<string, Kept | "asked">();
+  const codingOf = remembered(bestCoding);
+  const isCsv = remembered(prefersCsv);
+
+  const keep = async (key: string, path: string, headers: Record<string, string>, shown: Shown) => {
+    const answer = await app.request(path, { headers });
+    const body = Buffer.from(await answer.arrayBuffer());
+    if (of !== shown) return;
+    if (answer.status === 200 || answer.status === 304)
+      kept.set(key, { status: answer.status, headers: [...answer.headers].flat(), body });
+    else kept.delete(key);
+  };
+
+  return {
+    answer(incoming, outgoing) {
+      const { method, url = "", headers } = incoming;
+      if (method !== "GET" || !POLLED.has(url) || OWN_WISHES.some((name) => headers[name] !== undefined)) return false;
+      const shown = shelf.latest();
+      if (shown === undefined) return false;
+      if (of !== shown) {
+        of = shown;
+        kept = new Map();
+      }
+      const coding = codingOf(headers["accept-encoding"] as string | undefined);
+      const accept = isCsv(headers.accept) ? "text/csv" : "*/*";
+      const tag = headers["if-none-match"];
+      const has = tag !== undefined && holds(url, accept, tag, shown);
+      // The list has a hash that only the app knows.
+      if (tag !== undefined && !has) return false;
+      const key = `${url} ${coding} ${accept} ${has}`;
+      const found = kept.get(key);
+      if (found === undefined) {
+        kept.set(key, "asked");
+        const asked = { accept, "accept-encoding": coding, ...(has && { "if-none-match": tag as string }) };
+        keep(key, url, asked, shown).catch(() => kept.delete(key)); // the app answers this one, and says what is wrong
+        return false;
+      }
+      if (found === "asked" || !mayAsk(incoming.socket.remoteAddress ?? "unknown")) return false;
+      outgoing.writeHead(found.status, found.headers);
+      outgoing.end(found.status === 304 ? undefined : found.body);
+      answered.inc({ status: found.status });
+      return true;
+    },
+  };
+}
+
+function holds(url: string, accept: string, tag: string, { json, csv }: Shown): boolean {
+  if (url === "/v1/releases") return false;
+  const document: Representation = url.endsWith(".csv") || accept === "text/csv" ? csv : json;
+  return matches(tag, document.sha256);
+}
+
+/** Clients send the same few headers; what is beyond them is read each time. */
+const REMEMBERED = 64;
+
+function remembered<T>(read: (header: string | undefined) => T): (header: string | undefined) => T {
+  const known = new Map<string | undefined, T>();
+  return (header) => {
+    const found = known.get(header);
+    if (found !== undefined) return found;
+    const made = read(header);
+    if (known.size < REMEMBERED) known.set(header, made);
+    return made;
+  };
+}
