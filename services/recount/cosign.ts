@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Pool } from "pg";
 import type { Road } from "../../shared/embargo/road.ts";
 import type { LookAtClocks } from "../../shared/platform/clock-readings.ts";
+import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import type { VaultKeys } from "../../shared/platform/vault-keys.ts";
 import { type VerifyKey, verifySignature } from "../../shared/statement/ed25519.ts";
 import { compactEnvelope } from "../../shared/statement/jws.ts";
@@ -21,6 +22,8 @@ export interface CosignSources {
   lookAtClocks: LookAtClocks;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Tells tabulate that its release is signed; only a hint. */
+  hint: (id: ReleaseId) => void;
 }
 
 type Own = Extract<Statement, { type: "lift" | "release" }>;
@@ -36,6 +39,7 @@ export async function cosign(fold: Fold, memory: AnswerMemory, sources: CosignSo
     if (statement === undefined || !(await maySign(statement, fold.road, memory, sources))) continue;
     const signature = sources.keys.sign(compactEnvelope(sources.keys.kid, proposal.payload).signed);
     await insertCosignature(sources.pool, proposal.sha256, signature);
+    if (statement.type === "release") sources.hint({ number: statement.number, size: statement.size });
   }
 }
 

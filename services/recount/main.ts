@@ -20,6 +20,7 @@ import { openNats, SUBJECTS } from "../../shared/platform/nats.ts";
 import { becomeActive } from "../../shared/platform/one-active.ts";
 import { checkDurability, openPool, waitForPostgres } from "../../shared/platform/postgres.ts";
 import { waitForRecovery } from "../../shared/platform/recovery-decision.ts";
+import type { ReleaseId } from "../../shared/platform/release-seal.ts";
 import { vaultSecret } from "../../shared/platform/seal.ts";
 import { keysOfRole, readVaultKeys } from "../../shared/platform/vault-keys.ts";
 import { buildApp } from "./app.ts";
@@ -62,15 +63,16 @@ runService("recount", async ({ log, metrics, onStop, fail }) => {
     tabulateKeys: keysOfRole(definition, "tabulate"),
     lookAtClocks: clocks.look,
   };
+  const hint = (id: ReleaseId) => nc.publish(SUBJECTS.sealed, JSON.stringify(id));
   const rounds = createRounds({
     fold: { pool, definition, hash, snapshotKey: vaultSecret(vault, "snapshot/recount"), createReader },
     answers: {
       ...common,
       definition,
       raise,
-      hint: (id) => nc.publish(SUBJECTS.sealed, JSON.stringify(id)),
+      hint,
     },
-    cosign: { ...common, hash, now: systemClock },
+    cosign: { ...common, hash, now: systemClock, hint },
     log,
     raise,
     now: systemClock,

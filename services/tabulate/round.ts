@@ -34,6 +34,9 @@ export interface Rounds {
 const SNAPSHOT_GAP_MS = 2_000;
 /** And they take at most a tenth of the time, however large the count has become. */
 const SNAPSHOT_SHARE = 10;
+/** From the lift to the first release every millisecond is waited for by everyone: no hint is. If it takes longer, something is away. */
+const URGENT_LOOK_MS = 5;
+const URGENT_MS = 2_000;
 /** After an error: Postgres is away, perhaps. */
 const RETRY_MS = 500;
 
@@ -50,6 +53,7 @@ export function createRounds(sources: RoundSources): Rounds {
   let working = false;
   let broken = false;
   let told = false;
+  let liftSeenMs: number | undefined;
 
   const open = async () => {
     const opened = await openFold(sources.fold);
@@ -73,6 +77,12 @@ export function createRounds(sources: RoundSources): Rounds {
     saved = { size: from.reader.position(), atMs, tookMs: atMs - startedMs };
   };
 
+  const isUrgent = ({ road }: Fold) => {
+    if (road.lift === null || (releases.lastShare ?? 0) > 0) return false;
+    liftSeenMs ??= sources.steadyMs();
+    return sources.steadyMs() - liftSeenMs < URGENT_MS;
+  };
+
   const look = async () => {
     fold ??= await open();
     const from = fold.reader.position();
@@ -87,6 +97,7 @@ export function createRounds(sources: RoundSources): Rounds {
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);
     if (more) return 0;
+    if (isUrgent(fold)) return URGENT_LOOK_MS;
     return Math.min(nextLook(fold.road, sources.now(), proposals.pending !== null), dueMs ?? Number.POSITIVE_INFINITY);
   };
 

@@ -3,7 +3,12 @@ import type { Correction, Figures, Release, StateResult } from "./release.ts";
 /** What has changed between two releases of one election: for whoever holds the first and wants to know why it is not so any more. */
 
 /** What stood and what stands; null: it was not there. */
-export type Changed<T> = [before: T | null, after: T];
+export interface Changed<T> {
+  before: T | null;
+  after: T;
+}
+
+const changed = <T>(before: T | null | undefined, after: T): Changed<T> => ({ before: before ?? null, after });
 
 export interface StandingFigures extends Figures {
   seats: { total: number; allocated: number };
@@ -44,7 +49,7 @@ export function changesBetween(chain: readonly Release[], isFirst: boolean): Cha
     return changes === undefined ? [] : [changes];
   });
   const unionOf = ({ union }: Release) => ({ ...standing(union), groups: union.groups });
-  return { from: from?.number ?? 0, to: to.number, union: [from ? unionOf(from) : null, unionOf(to)], states };
+  return { from: from?.number ?? 0, to: to.number, union: changed(from && unionOf(from), unionOf(to)), states };
 }
 
 function standing({
@@ -69,17 +74,17 @@ function changesOf(
   const lists = after.lists
     .map(({ id, votes, seats }) => ({
       id,
-      votes: [old.get(id)?.votes ?? null, votes] as Changed<number>,
-      seats: [old.get(id)?.seats ?? null, seats] as Changed<number>,
+      votes: changed(old.get(id)?.votes, votes),
+      seats: changed(old.get(id)?.seats, seats),
     }))
-    .filter(({ votes, seats }) => votes[0] !== votes[1] || seats[0] !== seats[1]);
+    .filter(({ votes, seats }) => votes.before !== votes.after || seats.before !== seats.after);
   const changes: StateChanges = {
     state: after.state,
-    status: [before?.status ?? null, after.status],
-    withheld: [before?.withheld ?? null, after.withheld],
-    figures: [before === undefined ? null : standing(before), standing(after)],
+    status: changed(before?.status, after.status),
+    withheld: changed(before?.withheld, after.withheld),
+    figures: changed(before && standing(before), standing(after)),
     lists,
-    groups: [before?.groups ?? null, after.groups],
+    groups: changed(before?.groups, after.groups),
     corrected: made.reduce((sum, { corrected }) => sum + corrected, 0),
     corrections: made.flatMap(({ corrections }) => corrections),
   };
@@ -87,7 +92,7 @@ function changesOf(
     lists.length === 0 &&
     changes.corrected === 0 &&
     [changes.status, changes.withheld, changes.figures, changes.groups].every(
-      ([was, is]) => JSON.stringify(was) === JSON.stringify(is),
+      ({ before: was, after: is }) => JSON.stringify(was) === JSON.stringify(is),
     );
   return isSame ? undefined : changes;
 }

@@ -92,7 +92,7 @@ export const StateList = z.strictObject({
   states: z.array(z.strictObject({ state: Id, status: Status, withheld: z.boolean(), seats: Seats, url: z.string() })),
 });
 
-const changed = <T extends z.ZodType>(what: T) => z.tuple([what.nullable(), what]);
+const changed = <T extends z.ZodType>(what: T) => z.strictObject({ before: what.nullable(), after: what });
 const standing = { ...figures, seats: Seats };
 export const ChangesSchema = z.strictObject({
   from: Count.meta({ description: "0: from nothing." }),

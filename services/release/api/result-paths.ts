@@ -1,10 +1,12 @@
 import { z } from "zod";
 import {
   ChangesSchema,
+  ListedSchema,
   OneConstituency,
   OneState,
   ReleaseList,
   ReleaseSchema,
+  Sha256,
   StateList,
 } from "../../../shared/formats/release-schema.ts";
 import { FileList } from "../files.ts";
@@ -19,6 +21,20 @@ export const RESULT_SCHEMAS = {
   OneState: schemaOf(OneState),
   OneConstituency: schemaOf(OneConstituency),
   Changes: schemaOf(ChangesSchema),
+  /** An event of the stream, as its parser gives it. */
+  Announced: {
+    type: "object",
+    properties: {
+      event: { const: "release" },
+      id: { type: "string", pattern: "^[1-9][0-9]*$" },
+      data: {
+        type: "string",
+        contentMediaType: "application/json",
+        contentSchema: schemaOf(ListedSchema.extend({ previous: Sha256.nullable() })),
+      },
+    },
+    required: ["event", "id", "data"],
+  },
   FileList: schemaOf(FileList),
   DetachedSignatures: schemaOf(
     z.strictObject({ signatures: z.array(z.strictObject({ protected: z.string(), signature: z.string() })) }),
@@ -43,7 +59,6 @@ const WAIT = header(
   "Prefer",
   "`wait=N`, at most 30: a client that has the newest by If-None-Match, and before the lift anyone, is answered when there is a newer one or the time is over.",
 );
-const RANGE = header("Range", "One range of bytes, of the body without a coding (RFC 9110, 14).");
 const SHOWN = [EMBARGOED, UNKNOWN, HELD] as const;
 
 export const RESULT_PATHS = {
@@ -60,7 +75,7 @@ export const RESULT_PATHS = {
     summary: "One release: a document that both counts signed, byte for byte.",
     description:
       "CSV for whoever weighs it above JSON by Accept. Under a number it never changes; `latest` moves on at most once a second.",
-    parameters: [NAME, ...CONDITIONS, RANGE, WAIT],
+    parameters: [NAME, ...CONDITIONS, WAIT],
     responses: [given("The document.", { ...json(refTo("Release")), ...text("text/csv") }), ...SHOWN],
   }),
   "/v1/releases/{release}/signatures": get({
@@ -158,7 +173,6 @@ export const RESULT_PATHS = {
         example: "release.csv",
       },
       ...CONDITIONS,
-      RANGE,
     ],
     responses: [
       given("The file's bytes.", {
@@ -179,7 +193,7 @@ export const RESULT_PATHS = {
     parameters: [header("Last-Event-ID", "The number of the last release that the client has.")],
     responses: [
       {
-        "200": { description: "Events without end.", content: { "text/event-stream": { schema: { type: "string" } } } },
+        "200": { description: "Events without end.", content: { "text/event-stream": { schema: refTo("Announced") } } },
       },
     ],
   }),

@@ -99,10 +99,10 @@ function sinceOf(asked: readonly string[] | undefined, number: number): number {
   if (asked === undefined) return number - 1;
   const [since = ""] = asked;
   const from = Number(since);
-  if (asked.length !== 1 || !/^(0|[1-9]\d{0,8})$/.test(since) || from >= number || (from === 0 && number > 1))
-    throw new Problem("request.malformed", { detail: "`since` is the number of one release before this one." });
-  if (number - from > MAX_APART)
-    throw new Problem("request.malformed", { detail: `The two releases are more than ${MAX_APART} apart.` });
+  if (asked.length !== 1 || !/^[1-9]\d*$/.test(since))
+    throw new Problem("request.malformed", { detail: "`since` is the number of one release." });
+  if (from >= number) throw noPart("`since` names a release before this one.");
+  if (number - from > MAX_APART) throw noPart(`Changes are told between releases that are at most ${MAX_APART} apart.`);
   return from;
 }
 
