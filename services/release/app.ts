@@ -9,7 +9,7 @@ import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
 import { embargo, isEmbargoed } from "./embargo.ts";
 import { addFiles, type FileRoutes } from "./files.ts";
-import { addLimits, createReads, POLICY, type TakeRead } from "./limits.ts";
+import { addLimits, createReads, type TakeRead } from "./limits.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
@@ -77,7 +77,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     service: "release",
     log,
     metrics,
-    headers: { "Scrutin-Mode": register.definition.mode, ...READABLE, ...POLICY },
+    headers: { "Scrutin-Mode": register.definition.mode, ...READABLE },
     ready: async () => {
       const { looked, broken } = status();
       const nats = await answersWithin(PING_MS, pingNats());

@@ -9,8 +9,8 @@ export const READS: Rate = { perSecond: 200, burst: 1_000 };
 
 const LIMITED = ["/v1/releases", "/v1/definition", "/v1/stream", "/openapi.json", "/api", "/verify"] as const;
 
-/** As draft-ietf-httpapi-ratelimit-headers writes it: a bucket of `q` that fills up in `w` seconds. On every answer. */
-export const POLICY = { "RateLimit-Policy": `"address";q=${READS.burst};w=${READS.burst / READS.perSecond}` } as const;
+/** As draft-ietf-httpapi-ratelimit-headers writes it: a bucket of `q` that fills up in `w` seconds. */
+const POLICY = `"address";q=${READS.burst};w=${READS.burst / READS.perSecond}`;
 
 /** Takes from what an address may ask: undefined, or the seconds until there is something. */
 export type TakeRead = (address: string) => number | undefined;
@@ -29,7 +29,7 @@ export function addLimits(app: App, take: TakeRead): void {
       if (wait !== undefined)
         throw new Problem("rate.exceeded", {
           retryAfterSeconds: wait,
-          headers: { ratelimit: `"address";r=0;t=${wait}` },
+          headers: { "ratelimit-policy": POLICY, ratelimit: `"address";r=0;t=${wait}` },
         });
     }
     await next();

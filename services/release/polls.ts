@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { App } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import { bestCoding, matches, prefersCsv, type Representation } from "./representation.ts";
@@ -14,9 +14,6 @@ export interface Polls {
 }
 
 const POLLED: ReadonlySet<string> = new Set(["/v1/releases", "/v1/releases/latest", "/v1/releases/latest.csv"]);
-/** Who asks with one of these wants something else than what there is, or is noted. */
-const OWN_WISHES = ["authorization", "prefer", "range", "if-range", "content-length", "transfer-encoding", "expect"];
-
 interface Kept {
   status: number;
   headers: string[];
@@ -37,6 +34,13 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
     "Polls for the newest release that were answered from memory, beside http_requests_total.",
     ["status"],
   );
+  const counts = new Map([200, 304].map((status) => [status, 0]));
+  Object.assign(answered, {
+    collect: () => {
+      for (const [status, count] of counts) answered.inc({ status }, count);
+      for (const status of counts.keys()) counts.set(status, 0);
+    },
+  });
   let of: Shown | undefined;
   let kept = new Map<string, Kept | "asked">();
   const codingOf = remembered(bestCoding);
@@ -54,7 +58,7 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
   return {
     answer(incoming, outgoing) {
       const { method, url = "", headers } = incoming;
-      if (method !== "GET" || !POLLED.has(url) || OWN_WISHES.some((name) => headers[name] !== undefined)) return false;
+      if (method !== "GET" || !POLLED.has(url) || hasOwnWish(headers)) return false;
       const shown = shelf.latest();
       if (shown === undefined) return false;
       if (of !== shown) {
@@ -78,10 +82,22 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
       if (found === "asked" || !mayAsk(incoming.socket.remoteAddress ?? "unknown")) return false;
       outgoing.writeHead(found.status, found.headers);
       outgoing.end(found.status === 304 ? undefined : found.body);
-      answered.inc({ status: found.status });
+      counts.set(found.status, (counts.get(found.status) ?? 0) + 1);
       return true;
     },
   };
+}
+
+/** Who asks with one of these wants something else than what there is, or is noted. */
+function hasOwnWish(headers: IncomingHttpHeaders): boolean {
+  return (
+    headers.authorization !== undefined ||
+    headers.prefer !== undefined ||
+    headers.range !== undefined ||
+    headers["content-length"] !== undefined ||
+    headers["transfer-encoding"] !== undefined ||
+    headers.expect !== undefined
+  );
 }
 
 function holds(url: string, accept: string, tag: string, { json, csv }: Shown): boolean {

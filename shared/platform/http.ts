@@ -170,11 +170,11 @@ async function askReady(ready: () => Promise<Readiness>, log: Logger): Promise<R
 
 /** What a handler has set itself stands. Before the lift nothing may be kept by a cache, so `no-store` is the default. */
 function secure(headers: Headers): void {
+  const page = headers.get("content-type")?.startsWith("text/html") === true;
   headers.set("x-content-type-options", "nosniff");
-  headers.set("referrer-policy", "no-referrer");
+  if (page) headers.set("referrer-policy", "no-referrer");
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
   if (!headers.has("content-security-policy")) {
-    const page = headers.get("content-type")?.startsWith("text/html") === true;
     headers.set("content-security-policy", page ? "default-src 'self'; frame-ancestors 'none'" : "default-src 'none'");
   }
 }
@@ -227,6 +227,7 @@ async function readWebBody(
 }
 
 const DRAIN_MS = 5_000;
+const IDLE_LOOK_MS = 20;
 
 export interface Served {
   url: string;
@@ -272,8 +273,6 @@ export async function serve(
   let closing: Promise<void> | undefined;
   server.on("request", (incoming, outgoing) => {
     answering.set(incoming.socket, outgoing);
-    // A connection whose last answer left while we are closing is idle, and nobody else would end it.
-    outgoing.once("close", () => closing && setImmediate(() => server.closeIdleConnections()));
     if (opts.first?.(incoming, outgoing) !== true) void listener(incoming, outgoing);
   });
   await new Promise<void>((resolve, reject) => {
@@ -290,8 +289,11 @@ export async function serve(
     new Promise<void>((resolve, reject) => {
       cutHandshakes();
       const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+      // A connection whose last answer leaves from now on is idle, and nobody else would end it.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS);
       server.close((error) => {
         clearTimeout(timer);
+        clearInterval(idle);
         if (error) reject(error);
         else resolve();
       });
