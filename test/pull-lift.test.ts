@@ -79,7 +79,7 @@ describe("npm run pull", () => {
     const { mtimeMs } = await stat(join(out, "release-1.json"));
     const tookMs = Math.round(mtimeMs - (key?.ms ?? 0));
     process.stdout.write(`release 1 lay opened ${tookMs} ms after its key was committed\n`);
-    expect(tookMs).toBeLessThan(2_000);
+    expect(tookMs).toBeLessThan(100);
     child.kill("SIGINT");
     expect(await ended).toBe(130);
   }, 90_000);

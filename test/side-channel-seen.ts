@@ -23,8 +23,8 @@ export function plainOf(text: string): string {
       .replaceAll(/("(?:ms|ageMs|byMs|spreadMs)":)[\d.]+/g, "$1<n>")
       .replaceAll(/checkpoint \d+ ms old/g, "checkpoint <n> ms old")
       // Half of what is kept there are heartbeats: how many, the clock says.
-      .replaceAll(/EVENTS: \d+ messages, \d+ bytes/g, "EVENTS: <n>")
-      .replaceAll(/("name":"EVENTS","messages":)\d+(,"bytes":)\d+/g, "$1<n>$2<n>")
+      .replaceAll(/(EVENTS|CLOCK): \d+ messages, \d+ bytes/g, "$1: <n>")
+      .replaceAll(/("name":"(?:EVENTS|CLOCK)","messages":)\d+(,"bytes":)\d+/g, "$1<n>$2<n>")
   );
 }
 

@@ -63,6 +63,8 @@ function releasePaths({ statements }: Night): string[] {
     "/v1/evidence/equivocation/AT-1/2",
     "/v1/evidence/gap/AT-1/20-21",
     "/v1/sealed/latest",
+    "/openapi.json",
+    "/api",
     "/v1/sealed/1/1",
   ];
 }
