@@ -99,6 +99,8 @@ let say: ReturnType<typeof createSayings>;
 let results: [there: string, nothing: string][];
 /** The one refusal. */
 let refusal: Raw;
+/** And that of a method by which nothing is read. */
+let onlyRead: Raw;
 /** What no refusal may carry. */
 const VALIDATOR = /^(etag|last-modified|content-range|accept-ranges|age|expires|content-location|content-encoding):/i;
 
@@ -153,6 +155,7 @@ beforeAll(async () => {
     ["/log/judgements/0", "/log/judgements/999"],
   ];
   refusal = await ask(urls.release, "GET", "/v1/releases");
+  onlyRead = await ask(urls.release, "POST", "/v1/releases", [], "{}");
 });
 afterAll(() => harness?.close());
 
@@ -177,6 +180,8 @@ describe("while a hold keeps a counted night shut", () => {
     expect(JSON.parse(refusal.body.toString("utf8"))).toMatchObject({ code: "embargo.in-force" });
     expect(refusal.bytes.toString("latin1")).toMatch(/\r\nretry-after: [1-5]\r\n/i);
     expectSilent(refusal, "the refusal");
+    expect(onlyRead.status).toBe(405);
+    expectSilent(onlyRead, "the other refusal");
   });
 
   it("gives it to every method, at every path that has results or could", async () => {
@@ -189,7 +194,10 @@ describe("while a hold keeps a counted night shut", () => {
         const { status, body } = answer;
         if (method === "TRACE") expect(status, `TRACE ${path}`).toBeGreaterThanOrEqual(400);
         else if (method === "HEAD") expect([status, body.length], `HEAD ${path}`).toEqual([403, 0]);
-        else expect(`${lines(answer)}\n\n${body}`, `${method} ${path}`).toBe(`${lines(refusal)}\n\n${refusal.body}`);
+        else {
+          const same = method === "GET" || method === "OPTIONS" ? refusal : onlyRead;
+          expect(`${lines(answer)}\n\n${body}`, `${method} ${path}`).toBe(`${lines(same)}\n\n${same.body}`);
+        }
       },
     );
   });

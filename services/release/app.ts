@@ -7,7 +7,7 @@ import type { Metrics } from "../../shared/platform/metrics.ts";
 import { addApi } from "./api/serve.ts";
 import { addViews } from "./api/views.ts";
 import { addDelivery, type DeliveryRoutes } from "./delivery.ts";
-import { embargo, isEmbargoed } from "./embargo.ts";
+import { embargo, isEmbargoed, onlyRead, READ } from "./embargo.ts";
 import { addFiles, type FileRoutes } from "./files.ts";
 import { addLimits, createReads, type TakeRead } from "./limits.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
@@ -96,7 +96,7 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
     const { method, path } = c.req;
     if (isShut() && isEmbargoed(method, path)) {
       if (AWAITED.has(path)) await hold(c, isShut);
-      if (isShut()) throw embargo(deps.retrySeconds);
+      if (isShut()) throw READ.has(method) ? embargo(deps.retrySeconds) : onlyRead();
     }
     await next();
   });

@@ -14,6 +14,14 @@ export function isEmbargoed(method: string, path: string): boolean {
   return FIGURES.some((prefix) => path.startsWith(prefix));
 }
 
+/** What may ask for results at all. */
+export const READ: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** The refusal of every other method, as it is after the lift, and here of any path: nothing can be written to results. */
+export function onlyRead(): Problem {
+  return new Problem("request.method", { headers: { allow: "GET, HEAD" } });
+}
+
 /** The one refusal: the same for every path, but for the second at which to come back. */
 export function embargo(retrySeconds: () => number): Problem {
   return new Problem("embargo.in-force", { retryAfterSeconds: retrySeconds() });
