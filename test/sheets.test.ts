@@ -1,71 +1,19 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { committedDefinition } from "../infra/elections/ep2024/exercise.ts";
-import {
-  type FeedTally,
-  readNational,
-  readOfficial,
-  readRomania,
-  readSlovenia,
-} from "../infra/elections/ep2024/feed.ts";
-import { readDefinition } from "../shared/definition/validate.ts";
+import { readNational, readOfficial, readRomania } from "../infra/elections/ep2024/feed.ts";
 import { releaseFiles } from "../shared/formats/files.ts";
 import type { Release } from "../shared/formats/release.ts";
 import { percentOf, sheetCsv, sheetJson, sheetMinute, sheetTime } from "../shared/formats/sheets-form.ts";
 import type { SheetNotes } from "../shared/formats/sheets-notes.ts";
 import { readDivisionSheet, readEuSheet, readSheetCsv, type SheetTotals } from "../shared/formats/sheets-read.ts";
-import { applyEntry, createTabulation, type Tabulation } from "../shared/results/fold.ts";
 import { buildRelease } from "../shared/results/release.ts";
-import type { Statement } from "../shared/statement/types.ts";
+import { definition, finalStatements, header, heard, tally } from "./final-figures.ts";
 
 /** The data sheets of the election of 2024 as its offices' final figures make them, against those that the Parliament published. */
 
 /** As the Parliament published them; they lie beside the project where they are kept. */
 const published = fileURLToPath(new URL("../../shared/data/ep2024/parliament-data-sheets/", import.meta.url));
-
-const read = definitionOf2024();
-const definition = read.definition;
-const AS_OF = "2024-06-10T04:05:06.789Z";
-
-function definitionOf2024() {
-  const { bytes, signatures, anchors } = committedDefinition();
-  const valid = readDefinition(bytes, signatures, anchors);
-  if (valid.kind === "invalid") throw new Error("the committed definition does not hold");
-  return valid;
-}
-
-const header = {
-  number: 1,
-  checkpoint: { origin: definition.origin, size: 100, root: "AA==" },
-  asOf: AS_OF,
-  previous: null,
-};
-
-/** Applies what these offices say, as the log would hold it. */
-function heard(statements: readonly object[]): Tabulation {
-  const tabulation = createTabulation(definition, read.hash);
-  for (const [n, statement] of statements.entries())
-    applyEntry(tabulation, { index: n + 1, received: AS_OF, statement: statement as Statement, verdict: "accepted" });
-  return tabulation;
-}
-
-const tally = (state: string, tallies: readonly FeedTally[]) => {
-  return { type: "tally", state, tallies: tallies.map((one) => ({ ...one, version: 1, status: "final" })) };
-};
-
-/** The final figures of every office. Germany's one tally is the sum of its districts (feed.test.ts). */
-function finalStatements(): object[] {
-  const { first, corrections } = readRomania();
-  const romania = new Map([...first, ...corrections].map((section) => [section.unit, section]));
-  const national = readNational();
-  return [
-    tally("RO", [...romania.values()]),
-    tally("SI", readSlovenia().finals),
-    ...national.tallies.filter(({ state }) => state !== "RO" && state !== "SI").map((one) => tally(one.state, [one])),
-    ...national.seats.map((declared) => ({ type: "seats", ...declared })),
-  ];
-}
 
 const final = buildRelease(heard(finalStatements()), header);
 const textsOf = (release: Release) =>

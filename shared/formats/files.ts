@@ -1,4 +1,6 @@
 import type { Definition } from "../definition/schema.ts";
+import { eml510, eml520 } from "./eml.ts";
+import { nistReport } from "./nist.ts";
 import type { Release } from "./release.ts";
 import { releaseCsv } from "./release-csv.ts";
 import { divisionSheet, divisionsOf, euSheet } from "./sheets.ts";
@@ -15,7 +17,13 @@ export interface ReleaseFile {
 }
 
 const JSON_TYPE = "application/json";
+const XML_TYPE = "application/xml";
 const CSV_TYPE = "text/csv; charset=utf-8; header=present";
+
+/** None where the message has nothing to say. */
+function eml(name: string, text: string | undefined): ReleaseFile[] {
+  return text === undefined ? [] : [{ name, mediaType: XML_TYPE, text: () => text }];
+}
 
 /** Every file that a release makes. Throws RangeError for a release of another definition. */
 export function releaseFiles(release: Release, definition: Definition): ReleaseFile[] {
@@ -37,5 +45,8 @@ export function releaseFiles(release: Release, definition: Definition): ReleaseF
     ...divisions.map(({ division, name }) =>
       csv(`sheets/results-parties-${name}.csv`, () => resultsCsv(division, release)),
     ),
+    ...eml("eml-510.xml", eml510(release, definition)),
+    ...eml("eml-520.xml", eml520(release, definition)),
+    json("nist-1500-100.json", () => nistReport(release, definition)),
   ];
 }
