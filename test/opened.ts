@@ -107,10 +107,11 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     log: lines,
   });
   const metrics = createMetrics("release");
+  const stream = createStream(shelf.list, metrics);
   const app = await buildApp({
     log: lines,
     metrics,
-    stream: createStream(shelf.list, metrics),
+    stream,
     register,
     bytes,
     signatures,
@@ -137,7 +138,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
     stored,
     query,
     async look() {
-      await shelf.take(() => undefined);
+      await shelf.take((listed) => stream.tell([listed]));
       await opening.facts.round();
       await sealedSource.round();
     },
@@ -194,6 +195,7 @@ export async function openOpenedWorld(harness: Harness): Promise<OpenedWorld> {
         }
     },
     async close() {
+      stream.end();
       await log.close();
       await pool.end();
       await admin.end();

@@ -17,7 +17,7 @@ import { filesIn, freshFolder, removeFolder } from "./pull-run.ts";
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
 /** Services are up and have counted by then. */
-const LEAD_MS = 12_000;
+const LEAD_MS = 20_000;
 
 let harness: Harness;
 let url = "";

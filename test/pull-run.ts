@@ -109,7 +109,7 @@ export async function startCutter(target: string, next: () => number | undefined
   });
 }
 
-/** Passes requests on, and gives `change(path, body)` in the place of each whole body. */
+/** Passes requests on, and gives `change(path, body)` in the place of each whole body; a stream, which is never whole, as it comes. */
 export async function startTamperer(
   target: string,
   change: (path: string, body: Buffer) => Buffer | Promise<Buffer>,
@@ -126,6 +126,11 @@ export async function startTamperer(
     answer.on("close", () => sent.destroy());
     sent.on("error", () => answer.destroy());
     sent.on("response", async (given) => {
+      if (given.headers["content-type"] === "text/event-stream") {
+        answer.writeHead(given.statusCode ?? 500, { "content-type": "text/event-stream" });
+        given.on("error", () => answer.destroy()).pipe(answer);
+        return;
+      }
       const chunks: Buffer[] = [];
       for await (const chunk of given) chunks.push(chunk as Buffer);
       const body = await change(path, Buffer.concat(chunks));
