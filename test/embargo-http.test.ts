@@ -14,8 +14,9 @@ import { foundIn, packed, type Sought, textTraces } from "./sentinel.ts";
  */
 
 const ELECTORS = 907_654_321;
-const BALLOTS = 305_000_123;
-const VOTES = { AT01: 300_000_007, AT02: 5_000_100 };
+const BALLOTS = 351_230_218;
+// Not 300000007: that is what twice the least step of a clock leaves in a sum of seconds.
+const VOTES = { AT01: 293_847_561, AT02: 57_382_641 };
 const SOUGHT: Sought = [ELECTORS, BALLOTS, ...Object.values(VOTES)].map((figure) => [
   String(figure),
   [...textTraces(String(figure)), ...packed([figure])],

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { readOfficial } from "../infra/elections/ep2024/feed.ts";
+import { isAlive } from "../infra/stack/child.ts";
 import type { Child } from "../infra/stack/processes.ts";
 import { type Night, prepareNight } from "../infra/stack/run-night.ts";
 import { SERVICES, type ServiceName } from "../infra/stack/secrets.ts";
+import { eventually } from "./ledger.ts";
 
 /** kill -9 of any service in mid-night loses and doubles nothing, though another one dies while it comes back. */
 
@@ -56,7 +58,14 @@ const witnesses: Struck = {
   strike: (night) => Promise.all(night.stack.witnesses.map(killed)),
 };
 const server = (name: "Postgres" | "NATS"): Struck => {
-  return { name, strike: ({ stack }) => process.kill(stack.servers.get(name)?.() ?? Number.NaN, "SIGKILL") };
+  const pidOf = ({ stack }: Night) => stack.servers.get(name)?.() ?? Number.NaN;
+  return {
+    name,
+    async strike(night) {
+      await eventually(() => isAlive(pidOf(night)));
+      process.kill(pidOf(night), "SIGKILL");
+    },
+  };
 };
 
 // Two nights at a time: each waits for its clock most of the time.

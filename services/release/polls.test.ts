@@ -129,7 +129,7 @@ it("property: answers as the app does, release after release", async () => {
       { numRuns: 200 },
     );
   }
-  expect(fromMemory).toBeGreaterThan(50);
+  expect(fromMemory).toBeGreaterThan(10);
 });
 
 it("leaves to the app whoever has asked too much, is noted or waits", async () => {

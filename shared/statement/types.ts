@@ -105,8 +105,8 @@ const VoidStatement = z.strictObject({
 
 /**
  * Keys of offices come and go in the log. `rotate`: the old key signs first, then the new one, which takes its place (same state,
- * official and use). `revoke`: a back-up key of the state (`state`: that state), or two trustees (`state`: EU); what the key signed
- * and the log received after `since` counts for nothing until it is signed anew. `enrol`: two trustees (`state`: EU), then the new key.
+ * official and use). `revoke`: a back-up key of the state (`state`: that state), or two trustees (`state`: EU); of what the key
+ * signed and the log received after `since`, tallies, seats and declarations count for nothing until they are signed anew. `enrol`: two trustees (`state`: EU), then the new key.
  * Whoever brings a new key signs with it as well: the proof of possession.
  */
 const KeyStatement = z.discriminatedUnion("change", [
