@@ -13,10 +13,11 @@ export class Percent {
   }
 }
 
-/** `part` of `whole`, rounded half up from the exact integers; null of nothing. */
-export function percentOf(part: number, whole: number): Percent | null {
+/** `part` of `whole`, rounded half up from the exact integers, once, to one or two decimals; null of nothing. */
+export function percentOf(part: number, whole: number, decimals: 1 | 2 = 2): Percent | null {
   if (whole === 0) return null;
-  return new Percent((BigInt(part) * 20_000n + BigInt(whole)) / (2n * BigInt(whole)));
+  const step = decimals === 2 ? 1n : 10n;
+  return new Percent(((BigInt(part) * (20_000n / step) + BigInt(whole)) / (2n * BigInt(whole))) * step);
 }
 
 export type SheetValue =

@@ -22,7 +22,7 @@ export interface SheetNotes {
 }
 
 const GENERAL = [
-  "Percentages are shares of the valid votes counted so far, from exact integers, rounded half up to two decimals; seatsPercentEU is of all seats of the Parliament.",
+  "Percentages are shares of the valid votes counted so far, from exact integers, rounded half up to two decimals, Germany's to one as its authority publishes them; seatsPercentEU is of all seats of the Parliament.",
   "The time of every sheet is that of the last entry of the log that the release counts, in Brussels time.",
   "The status of every header is the state's status in the release, and WITHHELD for a state on hold. The groups are those that the definition names for each list.",
   "The definition names no members of coalitions: every list is a PARTY, and its members are null.",

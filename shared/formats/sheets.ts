@@ -14,6 +14,9 @@ export const WITHHELD = "WITHHELD";
 /** The states in the order of the Parliament's own files (the treaties' languages; Croatia, the last to join, last). */
 const PROTOCOL = "BE BG CZ DK DE EE IE EL ES FR IT CY LV LT LU HU MT NL AT PL PT RO SI SK FI SE HR".split(" ");
 
+/** States whose own authority, and with it the Parliament, gives percentages to one decimal. */
+const ONE_DECIMAL: ReadonlySet<string> = new Set(["DE"]);
+
 /** A state or a college of it, with what a release says of it. */
 export interface Division {
   id: string;
@@ -80,7 +83,7 @@ function listsOf(state: State, result: StateResult, found: readonly ListResult[]
     const list = state.lists.find((one) => one.id === id);
     if (list === undefined) throw new RangeError(`${id} is no list of ${state.id}`);
     const groups = result.lists.find((one) => one.id === id)?.groups ?? {};
-    return { list, seats, groups, share: percentOf(votes, valid) };
+    return { list, seats, groups, share: percentOf(votes, valid, ONE_DECIMAL.has(state.id) ? 1 : 2) };
   });
   return lists.sort((a, b) => (a.list.id < b.list.id ? -1 : 1));
 }
