@@ -38,7 +38,7 @@ describe("npm run night", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "night-test-"));
     const file = join(folder, "night.json");
-    run = await npm(["night", "--", "--seed", "7", "--speed", "2", "--report", file]);
+    run = await npm(["night", "--", "--seed", "7", "--report", file]);
     expect(run, run.output).toMatchObject({ code: 0 });
     report = JSON.parse(await readFile(file, "utf8")) as Report;
   }, 240_000);
