@@ -217,6 +217,8 @@ describe("the final figures", () => {
     const report = JSON.parse(nistReport(withheld, definition)) as Report;
     expect(report.IsTest).toBe(true);
     expect(report.Notes).toContain("Withheld: BE.");
+    expect(report.Status).toBe("unofficial-partial");
+    expect(JSON.parse(nistReport(final, definition))).toMatchObject({ Status: "unofficial-complete" });
     const kinds = report.Election[0]?.Contest.map(({ ContestSelection: [first] }) => first?.VoteCounts[0]?.OtherType);
     expect(kinds?.filter((kind) => kind === REBUILT)).not.toHaveLength(0);
     for (const text of [eml510(withheld, definition), eml520(withheld, definition)])

@@ -61,11 +61,11 @@ function resultOf(release: Release, state: State): StateResult {
   return found;
 }
 
-function statusOf({ status, union }: Release): string {
+/** The Union's units leave out those of a state on hold: while there is one, nothing is complete. */
+function statusOf({ status, union, states }: Release): string {
   if (status === "OFFICIAL") return "certified";
-  return status === "FINAL" || union.units.counted === union.units.expected
-    ? "unofficial-complete"
-    : "unofficial-partial";
+  const isComplete = union.units.counted === union.units.expected && states.every(({ withheld }) => !withheld);
+  return status === "FINAL" || isComplete ? "unofficial-complete" : "unofficial-partial";
 }
 
 function notesOf(number: number, size: number, shown: Shown): string {
