@@ -54,9 +54,11 @@ export interface AnswerMemory {
   dataKeysTo: number;
   /** The largest prefix that was answered; null when not looked up yet. */
   answeredTo: number | null;
+  /** The release that this process cosigned last; null before any. */
+  cosigned: (ReleaseId & { sha256: string }) | null;
 }
 
-export const emptyMemory = (): AnswerMemory => ({ lastShare: null, dataKeysTo: 0, answeredTo: null });
+export const emptyMemory = (): AnswerMemory => ({ lastShare: null, dataKeysTo: 0, answeredTo: null, cosigned: null });
 
 /** What none with the vault's key has sealed is no candidate and no answer: a stolen password writes such rows, and nobody removes them. */
 function opened<T>(open: () => T): T | undefined {
@@ -185,6 +187,16 @@ async function lastShare({ pool, keys: { vault } }: AnswerSources): Promise<numb
   }
 }
 
+/** Of the release that was cosigned it is known: reading it again would hold up everyone who waits for its key. */
+async function ownSha256(
+  id: ReleaseId,
+  { cosigned }: AnswerMemory,
+  sources: AnswerSources,
+): Promise<string | undefined> {
+  if (cosigned !== null && cosigned.number === id.number && cosigned.size === id.size) return cosigned.sha256;
+  return (await ownRelease(id, sources))?.sha256;
+}
+
 /**
  * Gives this count's share of each accepted release's key that it may give, in the order of their numbers. Throws LogBroken if
  * the log holds a release that this service did not find: nothing more may leave then.
@@ -196,8 +208,8 @@ export async function giveShares(fold: Fold, memory: AnswerMemory, sources: Answ
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);
     if (!(await mayGiveShare(fold.road, { number, size }, sources.lookAtClocks))) return;
-    const own = await ownRelease({ number, size }, sources);
-    if (own?.sha256 !== release) throw new LogBroken(`release ${number} in the log is not the one that was found here`);
+    if ((await ownSha256({ number, size }, memory, sources)) !== release)
+      throw new LogBroken(`release ${number} in the log is not the one that was found here`);
     const share = keyShare(sources.keys.vault, "recount", { number, size });
     await insertShare(sources.pool, { number, size }, share);
     memory.lastShare = number;

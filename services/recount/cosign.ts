@@ -39,7 +39,10 @@ export async function cosign(fold: Fold, memory: AnswerMemory, sources: CosignSo
     if (statement === undefined || !(await maySign(statement, fold.road, memory, sources))) continue;
     const signature = sources.keys.sign(compactEnvelope(sources.keys.kid, proposal.payload).signed);
     await insertCosignature(sources.pool, proposal.sha256, signature);
-    if (statement.type === "release") sources.hint({ number: statement.number, size: statement.size });
+    if (statement.type === "lift") continue;
+    const { number, size, release } = statement;
+    memory.cosigned = { number, size, sha256: release };
+    sources.hint({ number, size });
   }
 }
 

@@ -87,6 +87,8 @@ export function createRounds(sources: RoundSources): Rounds {
     await giveShares(fold, memory, sources.answers);
     const more = await giveDataKeys(fold, memory, sources.answers);
     await cosign(fold, memory, sources.cosign);
+    // The first release is on its way: nothing that can wait may hold it up.
+    if (isUrgent(fold) && memory.cosigned !== null) return URGENT_LOOK_MS;
     const answered = await answerNewest(fold, memory, sources.answers);
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);

@@ -42,6 +42,9 @@ import {
 } from "./store.ts";
 import { createStream } from "./stream.ts";
 
+/** Shares come one by one, and a release waits for the second. */
+const SHARES_GAP_MS = 5;
+
 runService("release", async ({ log, metrics, onStop, fail }) => {
   const config = readConfig("release", {
     ...LISTEN,
@@ -147,13 +150,19 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
     status: publisher.status,
     pingNats: () => nc.flush(),
   });
-  const polls = createPolls({ app, shelf, mayAsk: (address) => takeRead(address) === undefined, metrics });
+  const polls = createPolls({
+    app,
+    shelf,
+    mayAsk: (address) => takeRead(address) === undefined,
+    retrySeconds,
+    metrics,
+  });
   const server = await serve(app, { ...listen, log, first: polls.answer });
   onStop(() => {
     stream.end();
     return server.close();
   });
-  const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail });
+  const follower = follow({ nc, subjects: [SUBJECTS.sealed], round: publisher.round, fail, gapMs: SHARES_GAP_MS });
   onStop(() => follower.stop());
   if (hasParliament) {
     const sealer = follow({ nc, subjects: [SUBJECTS.sealed], round: sealedSource.round, fail });

@@ -34,7 +34,13 @@ beforeAll(async () => {
   };
   // Nobody is told 429: that is limits' matter.
   app = await appOf(sample, [], { shelf, now: () => performance.now() * 1_000 });
-  const polls = createPolls({ app, shelf, mayAsk: () => mayAsk, metrics: createMetrics("polls") });
+  const polls = createPolls({
+    app,
+    shelf,
+    mayAsk: () => mayAsk,
+    retrySeconds: () => 3,
+    metrics: createMetrics("polls"),
+  });
   const first: typeof polls.answer = (incoming, outgoing) => {
     const answered = polls.answer(incoming, outgoing);
     if (answered) fromMemory++;
@@ -112,9 +118,16 @@ const arbitraryAsked = () =>
     { requiredKeys: ["path", "method", "wish"] },
   );
 
-it("never answers before the lift", async () => {
-  for (const path of paths) expect(await ask(path, {})).toEqual(await byApp(path, {}));
-  expect(fromMemory).toBe(0);
+it("property: before the lift, refuses as the app does", async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitraryAsked(), async ({ path, method, wish, ...headers }) => {
+      const asked = { ...(headers as Record<string, string>), ...(wish && { [wish[0]]: wish[1] }) };
+      const expected = await byApp(path, asked, method);
+      for (let times = 0; times < 3; times++) expect(await ask(path, asked, method)).toEqual(expected);
+    }),
+    { numRuns: 100 },
+  );
+  expect(fromMemory).toBeGreaterThan(10);
 });
 
 it("property: answers as the app does, release after release", async () => {

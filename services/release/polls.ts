@@ -5,8 +5,8 @@ import { bestCoding, matches, prefersCsv, type Representation } from "./represen
 import type { Shelf, Shown } from "./shelf.ts";
 
 /**
- * The answers that everyone asks for every second, kept as the app gave them and sent again without asking it: of the newest release only,
- * and to plain questions only. Whatever else a request says, and everything before the lift, is the app's.
+ * The answers that everyone asks for every second, kept as the app gave them and sent again without asking it: of the newest release, or the
+ * refusal while there is none, and to plain questions only. Whatever else a request says is the app's.
  */
 export interface Polls {
   /** True if the request was answered. */
@@ -25,16 +25,18 @@ export interface PollSources {
   shelf: Pick<Shelf, "latest">;
   /** Takes from what this address may ask; false when it has used that up. */
   mayAsk: (address: string) => boolean;
+  /** When to come back while there is nothing, drawn anew for each. */
+  retrySeconds: () => number;
   metrics: Metrics;
 }
 
-export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls {
+export function createPolls({ app, shelf, mayAsk, retrySeconds, metrics }: PollSources): Polls {
   const answered = metrics.counter(
     "release_polls_total",
     "Polls for the newest release that were answered from memory, beside http_requests_total.",
     ["status"],
   );
-  const counts = new Map([200, 304].map((status) => [status, 0]));
+  const counts = new Map([200, 304, 403].map((status) => [status, 0]));
   Object.assign(answered, {
     collect: () => {
       for (const [status, count] of counts) answered.inc({ status }, count);
@@ -46,12 +48,12 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
   const codingOf = remembered(bestCoding);
   const isCsv = remembered(prefersCsv);
 
-  const keep = async (key: string, path: string, headers: Record<string, string>, shown: Shown) => {
+  const keep = async (key: string, path: string, headers: Record<string, string>, shown: Shown | undefined) => {
     const answer = await app.request(path, { headers });
     const body = Buffer.from(await answer.arrayBuffer());
     if (of !== shown) return;
-    if (answer.status === 200 || answer.status === 304)
-      kept.set(key, { status: answer.status, headers: [...answer.headers].flat(), body });
+    if (answer.status === (shown === undefined ? 403 : 200) || answer.status === 304)
+      kept.set(key, { status: answer.status, headers: headersOf(answer, body), body });
     else kept.delete(key);
   };
 
@@ -60,7 +62,6 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
       const { method, url = "", headers } = incoming;
       if (method !== "GET" || !POLLED.has(url) || hasOwnWish(headers)) return false;
       const shown = shelf.latest();
-      if (shown === undefined) return false;
       if (of !== shown) {
         of = shown;
         kept = new Map();
@@ -68,9 +69,9 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
       const coding = codingOf(headers["accept-encoding"] as string | undefined);
       const accept = isCsv(headers.accept) ? "text/csv" : "*/*";
       const tag = headers["if-none-match"];
-      const has = tag !== undefined && holds(url, accept, tag, shown);
+      const has = tag !== undefined && shown !== undefined && holds(url, accept, tag, shown);
       // The list has a hash that only the app knows.
-      if (tag !== undefined && !has) return false;
+      if (tag !== undefined && shown !== undefined && !has) return false;
       const key = `${url} ${coding} ${accept} ${has}`;
       const found = kept.get(key);
       if (found === undefined) {
@@ -80,12 +81,25 @@ export function createPolls({ app, shelf, mayAsk, metrics }: PollSources): Polls
         return false;
       }
       if (found === "asked" || !mayAsk(incoming.socket.remoteAddress ?? "unknown")) return false;
-      outgoing.writeHead(found.status, found.headers);
+      outgoing.writeHead(found.status, shown === undefined ? comeBack(found.headers, retrySeconds()) : found.headers);
       outgoing.end(found.status === 304 ? undefined : found.body);
       counts.set(found.status, (counts.get(found.status) ?? 0) + 1);
       return true;
     },
   };
+}
+
+/** Names and values in turn, as Node takes them; with the length that the server would add to a body that has none. */
+function headersOf({ headers }: Response, body: Buffer): string[] {
+  const own = [...headers].flat();
+  if (body.length > 0 && !headers.has("content-length")) own.push("content-length", String(body.length));
+  return own;
+}
+
+function comeBack(headers: readonly string[], seconds: number): string[] {
+  const drawn = [...headers];
+  drawn[drawn.indexOf("retry-after") + 1] = String(seconds);
+  return drawn;
 }
 
 /** Who asks with one of these wants something else than what there is, or is noted. */

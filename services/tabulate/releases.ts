@@ -254,6 +254,17 @@ async function lastShare({ pool, keys: { vault } }: ReleaseSources): Promise<num
   }
 }
 
+/** Of the release that was proposed it is known: reading it again would hold up everyone who waits for its key. */
+async function ownSha256(
+  id: ReleaseId,
+  { agreed }: ReleaseMemory,
+  sources: ReleaseSources,
+): Promise<string | undefined> {
+  if (agreed !== null && agreed.number === id.number && agreed.size === id.size) return agreed.sha256;
+  const own = await ownRelease(id, sources);
+  return own && sha256Hex(own.bytes);
+}
+
 /**
  * Gives this count's share of each accepted release's key that it may give, in the order of their numbers. Throws LogBroken if
  * the log holds a release that is not the one this service wrote: nothing more may leave then.
@@ -265,8 +276,7 @@ export async function giveShares(fold: Fold, memory: ReleaseMemory, sources: Rel
     if (number <= memory.lastShare) continue;
     if (number !== memory.lastShare + 1) throw new LogBroken(`release ${number} follows ${memory.lastShare}`);
     if (!(await mayGiveShare(fold.road, { number, size }, sources.lookAtClocks))) return;
-    const own = await ownRelease({ number, size }, sources);
-    if (own === undefined || sha256Hex(own.bytes) !== release)
+    if ((await ownSha256({ number, size }, memory, sources)) !== release)
       throw new LogBroken(`release ${number} in the log is not the one that was written here`);
     const share = keyShare(sources.keys.vault, "tabulate", { number, size });
     await insertShare(sources.pool, { number, size }, share);

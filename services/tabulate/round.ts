@@ -93,6 +93,8 @@ export function createRounds(sources: RoundSources): Rounds {
     const more = await giveDataKeys(fold.road, releases, sources.releases);
     await findAgreed(releases, sources.releases);
     await travel(fold.road, proposals, releases, sources.proposals, sources.steadyMs());
+    // The first release is on its way: nothing that can wait may hold it up.
+    if (isUrgent(fold) && proposals.pending?.type === "release") return URGENT_LOOK_MS;
     const dueMs = await writeCandidate(fold, releases, sources.releases, sources.steadyMs());
     const pauseMs = Math.max(SNAPSHOT_GAP_MS, saved.tookMs * SNAPSHOT_SHARE);
     if (sources.steadyMs() - saved.atMs >= pauseMs) await save(fold);

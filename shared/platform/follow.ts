@@ -1,6 +1,6 @@
 import type { NatsConnection, Subscription } from "nats";
 
-/** Hints come with every batch; what several of them say within this is read at once. */
+/** Hints come with every batch; what several of them say within this is read at once, unless another gap is given. */
 const GAP_MS = 20;
 
 export interface Follower {
@@ -20,7 +20,9 @@ export function follow(opts: {
   subjects: readonly string[];
   round: () => Promise<number>;
   fail: (error: unknown) => void;
+  gapMs?: number;
 }): Follower {
+  const { gapMs = GAP_MS } = opts;
   let stopped = false;
   let hinted = false;
   let ring: (() => void) | undefined;
@@ -43,8 +45,8 @@ export function follow(opts: {
       hinted = false;
       const ms = await opts.round();
       if (stopped) break;
-      await pause(Math.min(GAP_MS, ms), false);
-      if (!hinted && !stopped && ms > GAP_MS) await pause(ms - GAP_MS, true);
+      await pause(Math.min(gapMs, ms), false);
+      if (!hinted && !stopped && ms > gapMs) await pause(ms - gapMs, true);
     }
   };
   const running = run().catch(opts.fail);
