@@ -14,6 +14,8 @@ export interface Polls {
 }
 
 const POLLED: ReadonlySet<string> = new Set(["/v1/releases", "/v1/releases/latest", "/v1/releases/latest.csv"]);
+const KNOWN = 256;
+
 interface Kept {
   status: number;
   headers: string[];
@@ -45,8 +47,8 @@ export function createPolls({ app, shelf, mayAsk, retrySeconds, metrics }: PollS
   });
   let of: Shown | undefined;
   let kept = new Map<string, Kept | "asked">();
-  const codingOf = remembered(bestCoding);
-  const isCsv = remembered(prefersCsv);
+  /** By the very headers: clients send the same few, again and again. */
+  const known = new Map<string, Kept>();
 
   const keep = async (key: string, path: string, headers: Record<string, string>, shown: Shown | undefined) => {
     const answer = await app.request(path, { headers });
@@ -57,6 +59,23 @@ export function createPolls({ app, shelf, mayAsk, retrySeconds, metrics }: PollS
     else kept.delete(key);
   };
 
+  /** By what the headers mean, however they say it. Undefined, and asked of the app, for what is not there yet. */
+  const find = ({ url = "", headers }: IncomingMessage, shown: Shown | undefined): Kept | undefined => {
+    const coding = bestCoding(headers["accept-encoding"] as string | undefined);
+    const accept = prefersCsv(headers.accept) ? "text/csv" : "*/*";
+    const tag = headers["if-none-match"];
+    const has = tag !== undefined && shown !== undefined && holds(url, accept, tag, shown);
+    // The list has a hash that only the app knows.
+    if (tag !== undefined && shown !== undefined && !has) return undefined;
+    const key = `${url} ${coding} ${accept} ${has}`;
+    const found = kept.get(key);
+    if (found !== undefined) return found === "asked" ? undefined : found;
+    kept.set(key, "asked");
+    const asked = { accept, "accept-encoding": coding, ...(has && { "if-none-match": tag as string }) };
+    keep(key, url, asked, shown).catch(() => kept.delete(key)); // the app answers this one, and says what is wrong
+    return undefined;
+  };
+
   return {
     answer(incoming, outgoing) {
       const { method, url = "", headers } = incoming;
@@ -65,22 +84,12 @@ export function createPolls({ app, shelf, mayAsk, retrySeconds, metrics }: PollS
       if (of !== shown) {
         of = shown;
         kept = new Map();
+        known.clear();
       }
-      const coding = codingOf(headers["accept-encoding"] as string | undefined);
-      const accept = isCsv(headers.accept) ? "text/csv" : "*/*";
-      const tag = headers["if-none-match"];
-      const has = tag !== undefined && shown !== undefined && holds(url, accept, tag, shown);
-      // The list has a hash that only the app knows.
-      if (tag !== undefined && shown !== undefined && !has) return false;
-      const key = `${url} ${coding} ${accept} ${has}`;
-      const found = kept.get(key);
-      if (found === undefined) {
-        kept.set(key, "asked");
-        const asked = { accept, "accept-encoding": coding, ...(has && { "if-none-match": tag as string }) };
-        keep(key, url, asked, shown).catch(() => kept.delete(key)); // the app answers this one, and says what is wrong
-        return false;
-      }
-      if (found === "asked" || !mayAsk(incoming.socket.remoteAddress ?? "unknown")) return false;
+      const said = [url, headers["accept-encoding"], headers.accept, headers["if-none-match"]].join("\n");
+      const found = known.get(said) ?? find(incoming, shown);
+      if (found === undefined || !mayAsk(incoming.socket.remoteAddress ?? "unknown")) return false;
+      if (known.size < KNOWN) known.set(said, found);
       outgoing.writeHead(found.status, shown === undefined ? comeBack(found.headers, retrySeconds()) : found.headers);
       outgoing.end(found.status === 304 ? undefined : found.body);
       counts.set(found.status, (counts.get(found.status) ?? 0) + 1);
@@ -118,18 +127,4 @@ function holds(url: string, accept: string, tag: string, { json, csv }: Shown): 
   if (url === "/v1/releases") return false;
   const document: Representation = url.endsWith(".csv") || accept === "text/csv" ? csv : json;
   return matches(tag, document.sha256);
-}
-
-/** Clients send the same few headers; what is beyond them is read each time. */
-const REMEMBERED = 64;
-
-function remembered<T>(read: (header: string | undefined) => T): (header: string | undefined) => T {
-  const known = new Map<string | undefined, T>();
-  return (header) => {
-    const found = known.get(header);
-    if (found !== undefined) return found;
-    const made = read(header);
-    if (known.size < REMEMBERED) known.set(header, made);
-    return made;
-  };
 }
