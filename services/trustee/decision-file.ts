@@ -1,5 +1,6 @@
 import type { Key } from "../../shared/definition/schema.ts";
 import { signCompact } from "../../shared/platform/sign.ts";
+import { printable } from "../../shared/platform/terminal.ts";
 import {
   authenticate,
   broughtKey,
@@ -13,7 +14,6 @@ import type { Statement } from "../../shared/statement/types.ts";
 import { bytesOf, type Election } from "./definition.ts";
 import { type OwnKey, trusteeOf } from "./key.ts";
 import { doorWouldRefuse, Refusal } from "./refusal.ts";
-import { printable } from "./terminal.ts";
 
 /** What trustees sign: decisions, and what they say of offices' keys. */
 export type Decision = Extract<Statement, { type: "decision" | "key" }>;

@@ -1,8 +1,8 @@
 import type { Definition, Key } from "../../shared/definition/schema.ts";
+import { printable, quoted, type Style } from "../../shared/platform/terminal.ts";
 import type { Decision, DecisionFile } from "./decision-file.ts";
 import { missingFrom } from "./decision-file.ts";
 import type { Election } from "./definition.ts";
-import { printable, quoted, type Style } from "./terminal.ts";
 
 /** A decision in plain words, for the person who is asked to sign it: never more, never less than what the signed bytes say. */
 

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import type { Sample, SampleKey } from "../../shared/definition/sample.ts";
+import { PLAIN } from "../../shared/platform/terminal.ts";
 import { readCommand } from "./options.ts";
 import { Refusal } from "./refusal.ts";
 import { run } from "./run.ts";
-import { PLAIN } from "./terminal.ts";
 
 /** For tests: a folder as a trustee has it, with the definition and keys, and the tool within the test's process. */
 export interface Desk {

@@ -1,9 +1,9 @@
 import { systemClock } from "../../shared/platform/clock.ts";
+import { styleFor } from "../../shared/platform/terminal.ts";
 import { HELP } from "./help.ts";
 import { readCommand } from "./options.ts";
 import { EXIT, Refusal } from "./refusal.ts";
 import { run } from "./run.ts";
-import { styleFor } from "./terminal.ts";
 
 /** A door that is restarted is back by then; whoever holds the Union does not wait for longer without a word. */
 const PATIENCE_MS = 60_000;

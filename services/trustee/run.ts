@@ -1,4 +1,5 @@
 import type { ReadStream } from "node:tty";
+import { quoted, type Style } from "../../shared/platform/terminal.ts";
 import { cosign, decide } from "./decide.ts";
 import { type DecisionFile, readDecisionFile } from "./decision-file.ts";
 import { type Election, loadElection } from "./definition.ts";
@@ -8,7 +9,7 @@ import type { Command, DoorOptions } from "./options.ts";
 import { checkShareFiles, joinShareFiles, newRecoveryKey, splitRecoveryFile } from "./recovery.ts";
 import { EXIT, meaningOf } from "./refusal.ts";
 import { send } from "./send.ts";
-import { confirm, quoted, type Style } from "./terminal.ts";
+import { confirm } from "./terminal.ts";
 import { SECRET_MODE, writeNew } from "./write.ts";
 
 /** What a command is given of the world. */

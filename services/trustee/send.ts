@@ -3,12 +3,12 @@ import { canonical } from "../../shared/ledger/entry.ts";
 import { type Receipt, readReceipt } from "../../shared/ledger/receipt.ts";
 import { doorProblem, WrongDoor } from "../../shared/platform/door.ts";
 import { createSubmitter, type Outcome } from "../../shared/platform/submit.ts";
+import { printable } from "../../shared/platform/terminal.ts";
 import { verifyKeyOf } from "../../shared/statement/authentic.ts";
 import { type DecisionFile, missingFrom } from "./decision-file.ts";
 import type { Election } from "./definition.ts";
 import type { DoorOptions } from "./options.ts";
 import { Refusal } from "./refusal.ts";
-import { printable } from "./terminal.ts";
 
 /** What came of a decision: the ledger's signed verdict, or a refusal at the door. */
 export type Sent =

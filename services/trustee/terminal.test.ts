@@ -1,7 +1,8 @@
 import { PassThrough } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { confirm, printable, quoted, styleFor } from "./terminal.ts";
+import { printable, quoted, styleFor } from "../../shared/platform/terminal.ts";
+import { confirm } from "./terminal.ts";
 
 describe("colours", () => {
   it("are for a terminal, and nowhere else", () => {

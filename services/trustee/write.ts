@@ -1,53 +1,16 @@
-import { constants } from "node:fs";
-import { lstat, open, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import * as files from "../../shared/platform/write-new.ts";
 import { Refusal } from "./refusal.ts";
 
-/** Only its owner may read it. */
-export const SECRET_MODE = 0o600;
-/** What a decision says is no secret: its file goes from hand to hand. */
-export const PUBLIC_MODE = 0o644;
+/** Files as `shared/platform/write-new.ts` writes them; what it refuses is a Refusal here. */
 
-/**
- * Writes a new file; when it resolves, the file survives a power failure. Never overwrites and never follows a link: rejects with a Refusal
- * if there is anything of that name, and leaves nothing half written behind.
- */
-export async function writeNew(path: string, text: string | Uint8Array, mode: number): Promise<void> {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const handle = await open(path, flags, mode).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "EEXIST") throw new Refusal("file.exists", `${path} is there already.`);
-    throw new Refusal("file.unwritable", `${path} cannot be written (${error.code ?? error.message}).`);
-  });
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } catch (error) {
-    await rm(path, { force: true });
-    throw new Refusal("file.unwritable", `${path} cannot be written (${(error as NodeJS.ErrnoException).code}).`);
-  } finally {
-    await handle.close();
-  }
-  await syncFolder(dirname(path));
-}
+export { PUBLIC_MODE, SECRET_MODE, syncFolder } from "../../shared/platform/write-new.ts";
 
-/** The name of a new file is on the disk once its folder is. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
+export const writeNew = (path: string, text: string | Uint8Array, mode: number): Promise<void> =>
+  files.writeNew(path, text, mode).catch(refused);
 
-/** Throws a Refusal if there is anything of that name: asked before something is used up that the file is for. */
-export async function mustBeFree(path: string): Promise<void> {
-  const found = await lstat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return false;
-      throw new Refusal("file.unwritable", `${path} cannot be written (${error.code ?? error.message}).`);
-    },
-  );
-  if (found) throw new Refusal("file.exists", `${path} is there already.`);
+export const mustBeFree = (path: string): Promise<void> => files.mustBeFree(path).catch(refused);
+
+function refused(error: unknown): never {
+  if (!(error instanceof files.WriteRefused)) throw error;
+  throw new Refusal(error.why === "exists" ? "file.exists" : "file.unwritable", error.message);
 }
