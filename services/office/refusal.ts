@@ -30,6 +30,18 @@ export const CODES = {
     exit: EXIT.usage,
     todo: "Give SCRUTIN_OFFICE_PASSPHRASE_FILE, or run it on a terminal that can ask.",
   },
+  "mapping.missing": {
+    exit: EXIT.usage,
+    todo: "Give --map with a mapping; `map FILE` drafts one, and services/office/examples has three.",
+  },
+  "mapping.malformed": { exit: EXIT.usage, todo: "Compare it with services/office/examples." },
+  "file.other-format": { exit: EXIT.refused, todo: "Save the table as CSV in UTF-8, and give that." },
+  "file.changed": { exit: EXIT.refused, todo: "Let nobody write to it, and look at what `status` says was signed." },
+  "check.failed": { exit: EXIT.refused, todo: "Correct the file; or sign the rows that hold with --only-good." },
+  "spool.malformed": {
+    exit: EXIT.refused,
+    todo: "Nothing is sent from it. Put the file back as it was, from a copy of the office's folder.",
+  },
   "confirmation.missing": { exit: EXIT.refused, todo: "Nothing was signed." },
   "door.insecure": {
     exit: EXIT.usage,
@@ -40,6 +52,16 @@ export const CODES = {
     todo: "Somebody else answers there, or the door has a key that the definition does not name: tell the operators.",
   },
   "door.silent": { exit: EXIT.silent, todo: "Run the same command again: the same bytes are never counted twice." },
+  "receipt.missing": { exit: EXIT.refused, todo: "submit sends what waits; status says what has an answer." },
+  "proof.wrong": {
+    exit: EXIT.refused,
+    todo: "Keep the receipt, try again in a moment, and if it stays so tell the operators and a witness: the log owes you this entry.",
+  },
+  "signer.already": { exit: EXIT.refused, todo: "Let another official cosign it, with --key." },
+  "signer.same-person": {
+    exit: EXIT.refused,
+    todo: "Two keys of one person count once: let another official cosign it.",
+  },
   "receipt.wrong": {
     exit: EXIT.silent,
     todo: "Do not rely on this answer. Look for the entry in the public log, and tell the operators.",

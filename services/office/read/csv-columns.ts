@@ -1,6 +1,6 @@
 import { type CsvForm, plainName, type Thousands, thousandsIn } from "./csv-form.ts";
 import { type CsvMapping, partsOf } from "./mapping.ts";
-import type { SourceProblem } from "./source.ts";
+import { type SourceProblem, shortened } from "./source.ts";
 
 /** Positions that are added up, and a constant beside them. */
 export interface Sum {
@@ -43,18 +43,15 @@ export function bindColumns(
     if (position.has(name)) twice.add(name);
     else position.set(name, n);
   }
-  let fits = true;
-  const wrong = (told: SourceProblem) => {
-    fits = false;
-    problem(told);
-  };
+  /** All that does not fit is told at once: a mapping of another file misses every column. */
+  const missing = new Set<string>();
+  const unmapped: number[] = [];
   const used = new Set<number>();
   const find = (given: string): number => {
     const name = plainName(given);
     const at = position.get(name);
     if (at === undefined || twice.has(name)) {
-      const detail = at === undefined ? `There is no column "${name}".` : `The column "${name}" stands twice.`;
-      wrong({ code: "header.column", place: { line: 1, name, ...(at !== undefined && { column: at + 1 }) }, detail });
+      missing.add(name);
       return 0;
     }
     used.add(at);
@@ -88,14 +85,34 @@ export function bindColumns(
   };
   if (mapping.layout === "wide" && mapping.ignore !== "all") {
     for (const name of mapping.ignore) find(name);
-    for (const [n, name] of header.entries())
-      if (!used.has(n) && !twice.has(name)) wrong({ code: "header.unmapped", place: { line: 1, column: n + 1, name } });
+    for (const [n, name] of header.entries()) if (!used.has(n) && !twice.has(name)) unmapped.push(n);
   }
-  if (!fits) return undefined;
+  const [absent] = missing;
+  if (absent !== undefined) {
+    const at = position.get(absent);
+    const place = { line: 1, name: absent, ...(at !== undefined && { column: at + 1 }) };
+    problem({ code: "header.column", place, detail: `It is about ${some([...missing])}.` });
+  }
+  // A file that has hardly a column of the mapping is not the one that was mapped: what else it has says nothing.
+  if (unmapped.length > 0 && missing.size <= used.size) {
+    const names = unmapped.map((n) => header[n] ?? "");
+    const [first = 0] = unmapped;
+    const place = { line: 1, column: first + 1, name: shortened(names[0] ?? "") };
+    problem({ code: "header.unmapped", place, detail: `It is about ${some(names)}.` });
+  }
+  if (missing.size > 0 || unmapped.length > 0) return undefined;
   const { electors, ballots, blank, invalid, long } = columns;
   const figures = [electors, ballots, blank, invalid, ...lists.map(({ sum }) => sum)].flatMap((sum) => sum.columns);
   if (long !== undefined) figures.push(long.votes);
   columns.texts = header.map((_, n) => n).filter((n) => !figures.includes(n));
   columns.thousands = mapping.thousands ?? thousandsIn(form, figures);
   return columns;
+}
+
+const MOST_NAMED = 5;
+
+function some(names: readonly string[]): string {
+  const named = names.slice(0, MOST_NAMED).map((name) => `"${shortened(name)}"`);
+  const more = names.length - named.length;
+  return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", ");
 }

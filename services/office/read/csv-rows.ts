@@ -5,7 +5,15 @@ import { bindColumns, type Columns, type Sum } from "./csv-columns.ts";
 import { formOf } from "./csv-form.ts";
 import { figureOf, figureTrouble } from "./figures.ts";
 import type { CsvMapping } from "./mapping.ts";
-import type { FieldName, Place, Row, Sink, SourceCode, Understood } from "./source.ts";
+import {
+  type FieldName,
+  type Place,
+  type Row,
+  type Sink,
+  type SourceCode,
+  shortened,
+  type Understood,
+} from "./source.ts";
 import type { Text } from "./text.ts";
 import { looksLikeTotal } from "./total-rows.ts";
 import { writeUnit } from "./unit.ts";
@@ -32,7 +40,13 @@ export async function readCsv(
   mapping: CsvMapping,
   sink: Sink,
   before: (understood: Understood) => void = () => undefined,
+  pause?: () => Promise<void>,
 ): Promise<void> {
+  if (text.head.length === 0 || text.head.includes(0)) {
+    const code = text.head.length === 0 ? "file.empty" : "file.format";
+    sink.problem({ code, place: { line: 1 } });
+    return;
+  }
   const form = formOf(text.head, mapping.delimiter);
   const columns = bindColumns(mapping, form, (problem) => sink.problem(problem));
   const { delimiter } = form;
@@ -43,11 +57,13 @@ export async function readCsv(
     "whole numbers only",
   );
   before({ format: "csv", encoding: text.encoding, notes });
-  if (form.header.length === 0) sink.problem({ code: "file.empty", place: { line: 1 } });
-  if (columns === undefined || form.header.length === 0) return;
+  if (columns === undefined) return;
   const rows = createRows(columns, mapping, sink);
   const scanner = createCsvScanner(delimiter, rows);
-  for await (const chunk of text.chunks((problem) => rows.broken(problem))) if (!scanner.write(chunk)) return;
+  for await (const chunk of text.chunks((problem) => rows.broken(problem))) {
+    if (!scanner.write(chunk)) return;
+    await pause?.();
+  }
   scanner.end();
   rows.end();
 }
@@ -69,6 +85,8 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
   let isTroubled = false;
   /** A record that is too short: the file's end, or a row of its own. */
   let short: Place | undefined;
+  let toldOf: SourceCode | undefined;
+  let toldAt = 0;
   const unitColumn = columns.unit.find((part) => typeof part === "number");
   const isInUnit = new Set(columns.unit);
   const repeats = mapping.repeated === "numbered" ? new Map<string, number>() : undefined;
@@ -84,6 +102,10 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
         };
   const wrong = (code: SourceCode, column: number | undefined, detail?: string) => {
     isGood = false;
+    // One of a kind in a row says it: a row without figures has none in every column.
+    if (toldOf === code && toldAt === record.line) return;
+    toldOf = code;
+    toldAt = record.line;
     sink.problem({ code, place: placeOf(column), ...(detail !== undefined && { detail }) });
   };
   const figureAt = (column: number): number => {
@@ -251,6 +273,3 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
     },
   };
 }
-
-const MAX_SHOWN = 60;
-export const shortened = (text: string): string => (text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}…`);

@@ -148,3 +148,8 @@ export const SOURCE_CODES = {
 } as const satisfies Record<string, { means: string; todo: string; fatal: boolean }>;
 
 export type SourceCode = keyof typeof SOURCE_CODES;
+
+const MAX_SHOWN = 60;
+
+/** Somebody else's text as it is shown: no longer than a line. */
+export const shortened = (text: string): string => (text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}…`);

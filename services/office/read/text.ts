@@ -24,7 +24,7 @@ const CHUNK_BYTES = 1 << 20;
  * end, Windows-1252 if not. A file that is UTF-8 in one place and not in another is in neither. Rejects with `file.unreadable`.
  */
 export async function openText(path: string, named?: Encoding): Promise<Text> {
-  const bytes = await headOf(path);
+  const bytes = await headOf(path, HEAD_BYTES);
   const [encoding, mark] = named === undefined ? await detect(path, bytes) : [named, markLength(bytes, named)];
   const head = Buffer.from(decoded(bytes.subarray(mark), encoding), "utf8");
   return {
@@ -34,11 +34,12 @@ export async function openText(path: string, named?: Encoding): Promise<Text> {
   };
 }
 
-async function headOf(path: string): Promise<Buffer> {
+/** The first bytes of a file, at most so many. Rejects with `file.unreadable`. */
+export async function headOf(path: string, most: number): Promise<Buffer> {
   try {
     const handle = await open(path, "r");
     try {
-      const { bytesRead, buffer } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(most), 0, most, 0);
       return buffer.subarray(0, bytesRead);
     } finally {
       await handle.close();

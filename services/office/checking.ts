@@ -1,0 +1,248 @@
+import { VERDICT_CODES, type VerdictCode } from "../../shared/ledger/codes.ts";
+import { closeInForce, type LedgerState, rowOf, type UnitTable } from "../../shared/ledger/state.ts";
+import { figureFindings, tallyFindings } from "../../shared/ledger/tally-rules.ts";
+import type { Tally } from "../../shared/statement/types.ts";
+import type { Office } from "./folder.ts";
+import { type FieldName, type Place, type Row, type Sink, SOURCE_CODES, type SourceCode } from "./read/source.ts";
+
+/**
+ * Everything that the ledger would say of a file, said before anything is signed, by the ledger's own rules. Figures that were signed before and are the
+ * same are nothing new.
+ */
+
+export interface Found {
+  code: SourceCode | VerdictCode;
+  level: "error" | "warning";
+  place: Place;
+  unit?: string;
+  detail?: string;
+}
+
+export interface Totals {
+  electors: number;
+  ballots: number;
+  blank: number;
+  invalid: number;
+  votes: Record<string, number>;
+}
+
+export interface Checked {
+  /** Rows that were understood. */
+  units: number;
+  /** Of these, units whose figures were signed before, to the last. */
+  unchanged: number;
+  errors: number;
+  warnings: number;
+  /** How often each code was found. */
+  codes: Record<string, number>;
+  /** The first of them, at most `MAX_SHOWN` of a code. */
+  found: Found[];
+  totals: Totals;
+  /** Units of the state that the file does not hold and that were not signed before; undefined without an election. */
+  missing: number | undefined;
+}
+
+/** Of each code so many are kept: a file that is wrong everywhere is wrong in one way. */
+export const MAX_SHOWN = 20;
+/** Without a definition units are remembered by their ids; the Union has half as many. */
+const MAX_UNITS = 1_000_000;
+
+export interface Checker extends Sink {
+  /** A judgement about the file as a whole. */
+  about(code: VerdictCode, detail?: string): void;
+  end(): Checked;
+}
+
+export interface CheckerOptions {
+  /** Without it only what the file itself shows is judged. */
+  office?: Office | undefined;
+  state?: LedgerState | undefined;
+  status: Tally["status"];
+  /** Given to every tally that has none of its own. */
+  reason?: string | undefined;
+  /** ms since the epoch. */
+  now: number;
+  /** Told of each tally that holds and says something new. */
+  tally?: (tally: Tally) => void;
+}
+
+export function createChecker({ office, state, status, reason, now, tally: give }: CheckerOptions): Checker {
+  const totals: Totals = { electors: 0, ballots: 0, blank: 0, invalid: 0, votes: {} };
+  const result: Checked = {
+    units: 0,
+    unchanged: 0,
+    errors: 0,
+    warnings: 0,
+    codes: {},
+    found: [],
+    totals,
+    missing: undefined,
+  };
+  const seen = new Map<UnitTable, Uint8Array>();
+  const ids = new Set<string>();
+
+  const add = (found: Found) => {
+    const count = (result.codes[found.code] ?? 0) + 1;
+    result.codes[found.code] = count;
+    result[found.level === "error" ? "errors" : "warnings"]++;
+    if (count <= MAX_SHOWN) result.found.push(found);
+  };
+  const isNew = (unit: string): boolean => {
+    const at = state && rowOf(state, unit);
+    if (at === undefined) {
+      if (ids.has(unit)) return false;
+      if (ids.size < MAX_UNITS) ids.add(unit);
+      return true;
+    }
+    const rows = seen.get(at.table) ?? new Uint8Array(at.table.versions.length);
+    seen.set(at.table, rows);
+    if (rows[at.row] === 1) return false;
+    rows[at.row] = 1;
+    return true;
+  };
+  /** An id that the reader numbered, of a unit that is used once: the unit stands twice. */
+  const isRepeat = (unit: string) => office?.register.unit(unit.replace(/_\d+$/, "")) !== undefined;
+  const judge = (tally: Tally): VerdictCode[] => {
+    if (state !== undefined && office !== undefined) return tallyFindings(state, office.state, tally);
+    const codes: VerdictCode[] = [];
+    figureFindings(tally, 1, { kind: NO_KIND }, codes);
+    return codes;
+  };
+
+  return {
+    row(row: Row) {
+      result.units++;
+      const standing = state && standingOf(state, row);
+      const tally = tallyOf(row, { version: row.version ?? (standing?.version ?? 0) + 1, status, reason });
+      addTotals(totals, row);
+      if (!isNew(row.unit)) add({ code: "F.203", level: "error", place: row.place("unit"), unit: row.unit });
+      else if (standing?.isSame === true) {
+        result.unchanged++;
+        return;
+      }
+      let holds = true;
+      for (const code of judge(tally).map((found) => (found === "F.201" && isRepeat(row.unit) ? "F.203" : found))) {
+        const isError = code.startsWith("F");
+        if (isError) holds = false;
+        const { field, detail } = whereIs(code, tally, state);
+        const place = row.place(field);
+        add({ code, level: isError ? "error" : "warning", place, unit: row.unit, ...(detail && { detail }) });
+      }
+      if (holds) give?.(tally);
+    },
+    problem({ code, place, detail }) {
+      add({ code, level: "error", place, ...(detail !== undefined && { detail }) });
+    },
+    about(code, detail) {
+      const level = code.startsWith("F") ? "error" : "warning";
+      add({ code, level, place: { line: 0 }, ...(detail !== undefined && { detail }) });
+    },
+    end() {
+      if (state === undefined || office === undefined) return result;
+      if (now < closeInForce(state, office.state))
+        add({
+          code: "F.207",
+          level: "warning",
+          place: { line: 0 },
+          detail: `The polls close at ${new Date(closeInForce(state, office.state)).toISOString()}; sign it after that.`,
+        });
+      let have = 0;
+      for (const place of office.register.state(office.state)?.constituencies ?? []) {
+        const table = state.tables.get(place.id);
+        const rows = table && seen.get(table);
+        table?.versions.forEach((version, n) => {
+          if (version > 0 || rows?.[n] === 1) have++;
+        });
+      }
+      result.missing = office.register.expectedUnits(office.state) - have;
+      return result;
+    },
+  };
+}
+
+/** What is judged of a unit of which nothing is known: that it adds up. */
+const NO_KIND = { id: "unknown", name: "Unknown", register: false, limits: {} };
+
+interface Given {
+  version: number;
+  status: Tally["status"];
+  reason: string | undefined;
+}
+
+function tallyOf(row: Row, { version, status, reason }: Given): Tally {
+  const { unit, electors, ballots, blank, invalid, votes } = row;
+  const said = row.reason ?? (version > 1 ? reason : undefined);
+  const tally: Tally = { unit, version, status, electors, ballots, blank, invalid, votes };
+  return said === undefined ? tally : { ...tally, reason: said };
+}
+
+/** What was signed of this unit before, and whether it is the same to the last figure. */
+function standingOf(state: LedgerState, row: Row): { version: number; isSame: boolean } | undefined {
+  const at = rowOf(state, row.unit);
+  if (at === undefined) return undefined;
+  const { table, row: n } = at;
+  const version = table.versions[n] as number;
+  if (version === 0) return { version, isSame: false };
+  const start = n * table.width;
+  const figures = table.figures;
+  const isSame =
+    row.electors === figures[start] &&
+    row.ballots === figures[start + 1] &&
+    row.blank === figures[start + 2] &&
+    row.invalid === figures[start + 3] &&
+    [...table.columns].every(([list, column]) => (row.votes[list] ?? 0) === figures[start + column]);
+  return { version, isSame };
+}
+
+function addTotals(totals: Totals, row: Row): void {
+  totals.electors += row.electors;
+  totals.ballots += row.ballots;
+  totals.blank += row.blank;
+  totals.invalid += row.invalid;
+  for (const list in row.votes) totals.votes[list] = (totals.votes[list] ?? 0) + (row.votes[list] as number);
+}
+
+/** The field by which a finding is best looked for, and the figures that contradict each other. */
+function whereIs(
+  code: VerdictCode,
+  tally: Tally,
+  state: LedgerState | undefined,
+): { field: FieldName; detail?: string } {
+  const { ballots, blank, invalid, electors } = tally;
+  const sum = Object.values(tally.votes).reduce((total, votes) => total + votes, 0);
+  switch (code) {
+    case "F.301":
+    case "F.302":
+      return {
+        field: "ballots",
+        detail: `Lists ${sum}, blank ${blank} and invalid ${invalid} make ${sum + blank + invalid}; ballots are ${ballots}.`,
+      };
+    case "F.303":
+    case "W.201":
+    case "W.202":
+      return { field: "ballots", detail: `${ballots} ballots, ${electors} electors.` };
+    case "F.204": {
+      const columns = state && rowOf(state, tally.unit)?.table.columns;
+      const list = Object.keys(tally.votes).find((id) => columns?.has(id) === false);
+      return { field: `list ${list ?? ""}`, detail: `The list ${list} does not stand there.` };
+    }
+    case "F.205":
+    case "F.206":
+      return { field: "version" };
+    case "F.208":
+      return { field: "reason", detail: "Give --reason, or a column with reasons." };
+    case "W.203":
+      return { field: "blank", detail: `${blank} of ${ballots} ballots.` };
+    case "W.204":
+      return { field: "invalid", detail: `${invalid} of ${ballots} ballots.` };
+    case "W.205":
+      return { field: "ballots" };
+    default:
+      return { field: "unit" };
+  }
+}
+
+/** What a code means and asks for. */
+export function meaningOf(code: SourceCode | VerdictCode): { means: string; todo: string } {
+  return code in SOURCE_CODES ? SOURCE_CODES[code as SourceCode] : VERDICT_CODES[code as VerdictCode];
+}
