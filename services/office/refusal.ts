@@ -30,6 +30,16 @@ export const CODES = {
     exit: EXIT.usage,
     todo: "Give SCRUTIN_OFFICE_PASSPHRASE_FILE, or run it on a terminal that can ask.",
   },
+  "passphrase.weak": { exit: EXIT.usage, todo: "Take four words that nobody would guess together." },
+  "enrolment.live": {
+    exit: EXIT.refused,
+    todo: "Send them the request that keygen made; npm run trustee -- key enrol --request signs it.",
+  },
+  "enrolment.wrong": { exit: EXIT.refused, todo: "Ask the authority for the decision about your request." },
+  "enrolment.refused": {
+    exit: EXIT.refused,
+    todo: "If the key is enrolled already, go on with it; else make a new key.",
+  },
   "mapping.missing": {
     exit: EXIT.usage,
     todo: "Give --map with a mapping; `map FILE` drafts one, and services/office/examples has three.",

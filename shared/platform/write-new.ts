@@ -7,9 +7,9 @@ export const SECRET_MODE = 0o600;
 /** What is no secret: its file goes from hand to hand. */
 export const PUBLIC_MODE = 0o644;
 
-/** Why a file was not written: `exists` (nothing is ever overwritten) or `unwritable`. */
+/** Why a file was not written: `exists` (nothing is ever overwritten), `unwritable`, or `unreadable` where something must be read before. */
 export class WriteRefused extends Error {
-  readonly why: "exists" | "unwritable";
+  readonly why: "exists" | "unwritable" | "unreadable";
   constructor(why: WriteRefused["why"], sentence: string) {
     super(sentence);
     this.why = why;
