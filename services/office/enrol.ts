@@ -11,7 +11,7 @@ import { printable } from "../../shared/platform/terminal.ts";
 import type { RequestedKey } from "../../shared/statement/enrolment.ts";
 import { generalEnvelope, openEnvelope } from "../../shared/statement/jws.ts";
 import { readStatement } from "../../shared/statement/read.ts";
-import { makeOffice, type Office, openElection } from "./folder.ts";
+import { isOfficeOf, makeOffice, type Office, openElection } from "./folder.ts";
 import type { OwnKey } from "./keys.ts";
 import { Refusal } from "./refusal.ts";
 import { checkedReceipt } from "./submitting.ts";
@@ -104,6 +104,8 @@ async function finish(
   { folder, key, own, patienceMs }: Enrolling,
 ): Promise<number> {
   const election = await openElection(files);
+  // Asked before anything is sent: an enrolment is not taken back.
+  await isOfficeOf(folder, files, key.state);
   const opened = openEnvelope(Buffer.from(decision, "latin1"));
   const read = opened.kind === "envelope" ? readStatement(opened.envelope.payload) : undefined;
   if (

@@ -62,17 +62,36 @@ export async function openOffice(folder: string): Promise<Office> {
   return { folder, election, register, state, ingest, release };
 }
 
-/** Makes the folder an office's: copies the election's files and writes office.json. Rejects with `file.exists` if it is one already. */
+/**
+ * Makes the folder an office's: copies the election's files and writes office.json. A folder that is one already, of this election and state, gets another key
+ * and stays. Rejects with `file.exists` if it is another's.
+ */
 export async function makeOffice(
   folder: string,
   files: DefinitionFiles,
   settings: z.infer<typeof Settings>,
 ): Promise<void> {
+  if (await isOfficeOf(folder, files, settings.state)) return;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const own = filesIn(folder);
   for (const name of ["definition", "signatures", "authority"] as const) await copyFile(files[name], own[name]);
   await syncFolder(folder);
   await writeOwn(join(folder, "office.json"), `${JSON.stringify(settings, null, 2)}\n`, PUBLIC_MODE);
+}
+
+/** Whether the folder is this state's office in this election; false for a folder that is none. Rejects with `file.exists` for another's. */
+export async function isOfficeOf(folder: string, files: DefinitionFiles, state: string): Promise<boolean> {
+  const office = await openOffice(folder).catch((error: unknown) => {
+    if (error instanceof Refusal && error.code === "office.missing") return undefined;
+    throw error;
+  });
+  if (office === undefined) return false;
+  const { hash } = await openElection(files);
+  if (office.state === state && office.election.hash === hash) return true;
+  throw new Refusal(
+    "file.exists",
+    `${folder} is the office of ${office.state} in another election, or of another state.`,
+  );
 }
 
 /** Writes a new file of the office's; what `writeNew` refuses is a Refusal. */

@@ -64,7 +64,7 @@ export async function runSign(command: Command, world: World): Promise<number> {
   const stamp = await stampOf(path).catch(() => "");
   const file = await openCount(path, options.map, before);
   const checked = await checkFile(file, options.given, office, view.state);
-  if (!command.values.json) show(path, checked, world);
+  if (!command.values.json) show(path, checked, world, true);
   if (checked.errors > 0 && !command.values["only-good"]) {
     if (command.values.json) world.answer({ file: path, signed: 0, ...checked, found: checked.found.map(explained) });
     throw new Refusal(
@@ -126,10 +126,13 @@ function showUnderstood(
 
 const explained = (found: Found) => ({ ...found, ...meaningOf(found.code) });
 
-function show(path: string, checked: Checked, world: World): void {
+/** `briefly`: warnings are counted only. */
+function show(path: string, checked: Checked, world: World, briefly = false): void {
   const { style, say } = world;
-  for (const found of checked.found) say(sentence(path, found, world));
+  const told = checked.found.filter(({ level }) => level === "error" || !briefly);
+  for (const found of told) say(sentence(path, found, world));
   for (const [code, count] of Object.entries(checked.codes)) {
+    if (briefly && code.startsWith("W")) continue;
     const shown = checked.found.filter((found) => found.code === code).length;
     if (count > shown) say(`… and ${count - shown} more of ${code}.`);
   }

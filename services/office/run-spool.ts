@@ -10,7 +10,7 @@ import { proveStatement } from "./prove.ts";
 import { EXIT, Refusal } from "./refusal.ts";
 import { listSpool, readSettled, readSpooled, spoolKeys } from "./spool.ts";
 import { signersOf, submitSpool } from "./submitting.ts";
-import { readView, verdictOf } from "./view.ts";
+import { judgedIn, readView, verdictOf } from "./view.ts";
 import type { World } from "./world.ts";
 
 /** The commands about what was signed: submit, status and prove. */
@@ -33,10 +33,12 @@ export async function runSubmit(command: Command, world: World): Promise<number>
   else {
     const { accepted, quarantined, refused, unfinished, findings } = done;
     if (done.waiting === 0) world.say("Nothing waits: everything in the spool has its answer.");
-    for (const { code, unit, sequence } of findings.slice(0, FIRST_FINDINGS))
+    const errors = findings.filter(({ code }) => !code.startsWith("W"));
+    for (const { code, unit, sequence } of errors.slice(0, FIRST_FINDINGS))
       world.say(findingLine(code, sequence, unit, world));
-    if (findings.length > FIRST_FINDINGS)
-      world.say(`… and ${findings.length - FIRST_FINDINGS} more; status lists them.`);
+    if (errors.length > FIRST_FINDINGS) world.say(`… and ${errors.length - FIRST_FINDINGS} more; status lists them.`);
+    if (findings.length > errors.length)
+      world.say(`${findings.length - errors.length} warnings stand in the receipts: check shows them by line.`);
     if (done.waiting > 0)
       world.say(
         `${world.style.good(`${accepted} accepted`)}, ${mark(quarantined, "quarantined", world)}, ${mark(refused, "refused at the door", world)}${left > 0 ? `, ${left} not sent yet` : ""}.`,
@@ -139,7 +141,7 @@ async function statusOf(office: Office, key: string): Promise<KeyStatus> {
       const { code } = JSON.parse(await readSettled(office.folder, key, sequence, "refused")) as { code: string };
       status.refused.push({ sequence, code });
     } else if (state === "receipt") {
-      const receipt = verdictOf(office, await readSettled(office.folder, key, sequence, "receipt"));
+      const receipt = judgedIn(office, await readSettled(office.folder, key, sequence, "receipt"));
       if (receipt === undefined)
         throw new Refusal("receipt.wrong", `The receipt of number ${sequence} of ${key} is not signed by the ledger.`);
       if (receipt.verdict === "accepted") {

@@ -1,7 +1,8 @@
-import { readReceipt } from "../../shared/ledger/receipt.ts";
+import { type Receipt, readReceipt } from "../../shared/ledger/receipt.ts";
 import { applyAccepted, createLedgerState, type LedgerState } from "../../shared/ledger/state.ts";
 import { tallyFindings } from "../../shared/ledger/tally-rules.ts";
 import { verifyKeyOf } from "../../shared/statement/authentic.ts";
+import { verifySignature } from "../../shared/statement/ed25519.ts";
 import type { Statement } from "../../shared/statement/types.ts";
 import type { Office } from "./folder.ts";
 import { listSpool, readSettled, readSpooled, spoolKeys } from "./spool.ts";
@@ -32,7 +33,21 @@ export async function readView(office: Office): Promise<View> {
 
 async function isQuarantined(office: Office, kid: string, sequence: number): Promise<boolean> {
   const text = await readSettled(office.folder, kid, sequence, "receipt");
-  return verdictOf(office, text)?.verdict !== "accepted";
+  return judgedIn(office, text)?.verdict !== "accepted";
+}
+
+/** What a receipt of the spool says, if the ledger signed it: its statement, which was compared when it came, is not read again. */
+export function judgedIn(
+  { election }: Office,
+  text: string,
+): Pick<Receipt, "verdict" | "findings" | "entry"> | undefined {
+  const [header = "", payload = "", signature = ""] = text.split(".");
+  const signed = Buffer.from(`${header}.${payload}`, "latin1");
+  const isSigned = election.definition.keys.some((key) => {
+    const verifyKey = key.role === "ledger" ? verifyKeyOf(key.publicKey) : undefined;
+    return verifyKey !== undefined && verifySignature(signed, Buffer.from(signature, "base64url"), verifyKey);
+  });
+  return isSigned ? (JSON.parse(Buffer.from(payload, "base64url").toString("utf8")) as Receipt) : undefined;
 }
 
 /** A receipt that the ledger signed; undefined for anything else. Origins that were opened since are not known here. */
