@@ -193,13 +193,17 @@ describe("on a bad line, with a process that is killed", () => {
         const tally = { unit, version: 1, status: "final", ...figures, votes: { RO01: 0 } } as const;
         await signSaying({ type: "tally", tallies: [tally] }, { office: opened, view, signer, now: Date.now });
       }
+      let killed = 0;
       for (let kill = 0; kill < 50; kill++) {
         const child = begin("submit", "--office", "ro", "--wait", "1m");
         const ended = once(child, "close");
         await Promise.race([ended, sleep(150 + random() * 500)]);
         child.kill("SIGKILL");
         await ended;
+        if (child.signalCode === "SIGKILL") killed++;
       }
+      // They were killed in the middle: some before anything was sent, some with statements on their way.
+      expect(killed).toBeGreaterThan(20);
       proxy.mend();
       const { code, err } = await office("submit", "--office", "ro", "--wait", "1m");
       expect([code, err]).toEqual([0, ""]);

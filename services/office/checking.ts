@@ -1,3 +1,4 @@
+import type { UnitPlace } from "../../shared/definition/register.ts";
 import { VERDICT_CODES, type VerdictCode } from "../../shared/ledger/codes.ts";
 import { closeInForce, type LedgerState, rowOf, type UnitTable } from "../../shared/ledger/state.ts";
 import { figureFindings, tallyFindings } from "../../shared/ledger/tally-rules.ts";
@@ -78,6 +79,7 @@ export function createChecker({ office, state, status, reason, now, tally: give 
     totals,
     missing: undefined,
   };
+  const sums = createSums(totals);
   const seen = new Map<UnitTable, Uint8Array>();
   const ids = new Set<string>();
 
@@ -87,8 +89,7 @@ export function createChecker({ office, state, status, reason, now, tally: give 
     result[found.level === "error" ? "errors" : "warnings"]++;
     if (count <= MAX_SHOWN) result.found.push(found);
   };
-  const isNew = (unit: string): boolean => {
-    const at = state && rowOf(state, unit);
+  const isNew = (unit: string, at: UnitRow): boolean => {
     if (at === undefined) {
       if (ids.has(unit)) return false;
       if (ids.size < MAX_UNITS) ids.add(unit);
@@ -102,8 +103,8 @@ export function createChecker({ office, state, status, reason, now, tally: give 
   };
   /** An id that the reader numbered, of a unit that is used once: the unit stands twice. */
   const isRepeat = (unit: string) => office?.register.unit(unit.replace(/_\d+$/, "")) !== undefined;
-  const judge = (tally: Tally): VerdictCode[] => {
-    if (state !== undefined && office !== undefined) return tallyFindings(state, office.state, tally);
+  const judge = (tally: Tally, place: UnitPlace | undefined, at: UnitRow): VerdictCode[] => {
+    if (state !== undefined && office !== undefined) return tallyFindings(state, office.state, tally, place, at);
     const codes: VerdictCode[] = [];
     figureFindings(tally, 1, { kind: NO_KIND }, codes);
     return codes;
@@ -112,21 +113,24 @@ export function createChecker({ office, state, status, reason, now, tally: give 
   return {
     row(row: Row) {
       result.units++;
-      const standing = state && standingOf(state, row);
+      const place = office?.register.unit(row.unit);
+      const at = state && rowOf(state, row.unit, place);
+      const standing = at && standingOf(at, row);
       const tally = tallyOf(row, { version: row.version ?? (standing?.version ?? 0) + 1, status, reason });
-      addTotals(totals, row);
-      if (!isNew(row.unit)) add({ code: "F.203", level: "error", place: row.place("unit"), unit: row.unit });
+      sums.add(row);
+      if (!isNew(row.unit, at)) add({ code: "F.203", level: "error", place: row.place("unit"), unit: row.unit });
       else if (standing?.isSame === true) {
         result.unchanged++;
         return;
       }
       let holds = true;
-      for (const code of judge(tally).map((found) => (found === "F.201" && isRepeat(row.unit) ? "F.203" : found))) {
+      for (const said of judge(tally, place, at)) {
+        const code = said === "F.201" && isRepeat(row.unit) ? "F.203" : said;
         const isError = code.startsWith("F");
         if (isError) holds = false;
         const { field, detail } = whereIs(code, tally, state);
-        const place = row.place(field);
-        add({ code, level: isError ? "error" : "warning", place, unit: row.unit, ...(detail && { detail }) });
+        const where = row.place(field);
+        add({ code, level: isError ? "error" : "warning", place: where, unit: row.unit, ...(detail && { detail }) });
       }
       if (holds) give?.(tally);
     },
@@ -138,6 +142,7 @@ export function createChecker({ office, state, status, reason, now, tally: give 
       add({ code, level, place: { line: 0 }, ...(detail !== undefined && { detail }) });
     },
     end() {
+      sums.store();
       if (state === undefined || office === undefined) return result;
       if (now < closeInForce(state, office.state))
         add({
@@ -160,6 +165,8 @@ export function createChecker({ office, state, status, reason, now, tally: give 
   };
 }
 
+type UnitRow = ReturnType<typeof rowOf>;
+
 /** What is judged of a unit of which nothing is known: that it adds up. */
 const NO_KIND = { id: "unknown", name: "Unknown", register: false, limits: {} };
 
@@ -177,10 +184,7 @@ function tallyOf(row: Row, { version, status, reason }: Given): Tally {
 }
 
 /** What was signed of this unit before, and whether it is the same to the last figure. */
-function standingOf(state: LedgerState, row: Row): { version: number; isSame: boolean } | undefined {
-  const at = rowOf(state, row.unit);
-  if (at === undefined) return undefined;
-  const { table, row: n } = at;
+function standingOf({ table, row: n }: NonNullable<UnitRow>, row: Row): { version: number; isSame: boolean } {
   const version = table.versions[n] as number;
   if (version === 0) return { version, isSame: false };
   const start = n * table.width;
@@ -194,12 +198,34 @@ function standingOf(state: LedgerState, row: Row): { version: number; isSame: bo
   return { version, isSame };
 }
 
-function addTotals(totals: Totals, row: Row): void {
-  totals.electors += row.electors;
-  totals.ballots += row.ballots;
-  totals.blank += row.blank;
-  totals.invalid += row.invalid;
-  for (const list in row.votes) totals.votes[list] = (totals.votes[list] ?? 0) + (row.votes[list] as number);
+/** Adds rows up. Those of one file have the same lists in the same order, nearly always: then nothing is looked up. */
+function createSums(totals: Totals) {
+  let lists: string[] = [];
+  let votes: number[] = [];
+  const store = () => {
+    for (const [n, list] of lists.entries()) totals.votes[list] = (totals.votes[list] ?? 0) + (votes[n] as number);
+  };
+  return {
+    add(row: Row): void {
+      totals.electors += row.electors;
+      totals.ballots += row.ballots;
+      totals.blank += row.blank;
+      totals.invalid += row.invalid;
+      let n = 0;
+      for (const list in row.votes) {
+        if (lists[n] !== list) break;
+        n++;
+      }
+      if (n !== lists.length || Object.keys(row.votes).length !== n) {
+        store();
+        lists = Object.keys(row.votes);
+        votes = lists.map(() => 0);
+      }
+      n = 0;
+      for (const list in row.votes) votes[n++] = (votes[n - 1] as number) + (row.votes[list] as number);
+    },
+    store,
+  };
 }
 
 /** The field by which a finding is best looked for, and the figures that contradict each other. */

@@ -1,4 +1,4 @@
-import type { Register } from "../definition/register.ts";
+import type { Register, UnitPlace } from "../definition/register.ts";
 import type { Definition } from "../definition/schema.ts";
 import { applyToGate, type GateFacts, gateFacts } from "../embargo/gate.ts";
 import type { Statement, Tally } from "../statement/types.ts";
@@ -94,9 +94,12 @@ export function createLedgerState(definition: Definition, register: Register): L
 
 export const isLifted = (state: LedgerState): boolean => state.gate.lifted;
 
-/** Where a unit's accepted tally lies; undefined for a unit that the definition does not hold. */
-export function rowOf(state: LedgerState, unit: string): { table: UnitTable; row: number } | undefined {
-  const place = state.register.unit(unit);
+/** Where a unit's accepted tally lies; undefined for a unit that the definition does not hold. `place`: the unit's, for whoever has it already. */
+export function rowOf(
+  state: LedgerState,
+  unit: string,
+  place: UnitPlace | undefined = state.register.unit(unit),
+): { table: UnitTable; row: number } | undefined {
   const row = state.rows.get(unit);
   const table = place === undefined ? undefined : state.tables.get(place.constituency);
   return table === undefined || row === undefined ? undefined : { table, row };

@@ -10,11 +10,15 @@ export const MAX_VERSION_LEAP = 100;
 
 /**
  * Every code that a tally gets, in the order of the rule book; empty when nothing is wrong with it. `stateId` is the state of the
- * statement. Of a unit that is not that state's nothing more is said.
+ * statement. Of a unit that is not that state's nothing more is said. `place` and `at`: the unit's, for whoever has looked them up.
  */
-export function tallyFindings(state: LedgerState, stateId: string, tally: Tally): VerdictCode[] {
-  const place = state.register.unit(tally.unit);
-  const at = rowOf(state, tally.unit);
+export function tallyFindings(
+  state: LedgerState,
+  stateId: string,
+  tally: Tally,
+  place = state.register.unit(tally.unit),
+  at = rowOf(state, tally.unit, place),
+): VerdictCode[] {
   if (place === undefined || at === undefined) return ["F.201"];
   if (place.state !== stateId) return ["F.202"];
   const codes: VerdictCode[] = [];
@@ -37,7 +41,8 @@ function versionFindings({ table, row }: { table: UnitTable; row: number }, tall
     return;
   }
   if (tally.version > last + MAX_VERSION_LEAP) codes.push("F.206");
-  if (tally.reason === undefined && lowersAFigure(table, row, tally)) codes.push("F.208");
+  // Nothing is below the figures of a unit that has none yet.
+  if (last > 0 && tally.reason === undefined && lowersAFigure(table, row, tally)) codes.push("F.208");
 }
 
 /** A list that a tally leaves out has no votes. */
@@ -81,9 +86,22 @@ export function figureFindings(
 /** True if part / whole is above the limit, a percentage as an exact decimal ("95", "3.5"). Integers only. */
 export function exceeds(part: number, whole: number, limit: string | undefined): boolean {
   if (limit === undefined) return false;
-  const [integer, fraction = ""] = limit.split(".");
-  const left = part * 100 * 10 ** fraction.length;
-  const right = Number(`${integer}${fraction}`) * whole;
+  const { scale, digits } = scaled(limit);
+  const left = part * 100 * scale;
+  const right = digits * whole;
   if (Number.isSafeInteger(left) && Number.isSafeInteger(right)) return left > right;
-  return BigInt(part) * 100n * 10n ** BigInt(fraction.length) > BigInt(`${integer}${fraction}`) * BigInt(whole);
+  return BigInt(part) * 100n * BigInt(scale) > BigInt(digits) * BigInt(whole);
 }
+
+/** An exact decimal as a whole number of its last place: "3.5" is 35 of scale 10. Of a definition's few limits each is taken apart once. */
+function scaled(limit: string): { scale: number; digits: number } {
+  const known = LIMITS.get(limit);
+  if (known !== undefined) return known;
+  const [integer, fraction = ""] = limit.split(".");
+  const made = { scale: 10 ** fraction.length, digits: Number(`${integer}${fraction}`) };
+  if (LIMITS.size < MOST_LIMITS) LIMITS.set(limit, made);
+  return made;
+}
+
+const MOST_LIMITS = 1_000;
+const LIMITS = new Map<string, { scale: number; digits: number }>();

@@ -13,7 +13,7 @@ export interface CsvForm {
 export type Thousands = "" | "." | "," | "'" | " ";
 
 const DELIMITERS = [",", ";", "\t", "|"];
-const LOOKED_AT = 2_000;
+const LOOKED_AT = 1_000;
 
 /** Looks at the beginning of a file, in UTF-8. `delimiter` is taken as given where it is. */
 export function formOf(head: Buffer, delimiter?: string): CsvForm {

@@ -87,8 +87,9 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
   let short: Place | undefined;
   let toldOf: SourceCode | undefined;
   let toldAt = 0;
+  const unitParts = columns.unit.map((part) => (typeof part === "string" ? Buffer.from(part, "latin1") : part));
   const unitColumn = columns.unit.find((part) => typeof part === "number");
-  const isInUnit = new Set(columns.unit);
+  const isInUnit = names.map((_, n) => columns.unit.includes(n));
   const repeats = mapping.repeated === "numbered" ? new Map<string, number>() : undefined;
 
   const placeOf = (column: number | undefined): Place =>
@@ -123,7 +124,7 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
     return 0;
   };
   const unitOf = (): string => {
-    const unit = writeUnit(record, columns.unit);
+    const unit = writeUnit(record, unitParts);
     if (unit === undefined) wrong("unit.empty", unitColumn);
     else if (!UNIT_ID.test(unit)) wrong("unit.malformed", unitColumn, `It makes "${shortened(unit)}".`);
     if (unit === undefined) return "";
@@ -147,20 +148,22 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
     return { ...at, name: sum.columns.map((n) => names[n]).join(" + "), value: String(sumOf(sum)) };
   };
 
-  const headOf = (unit: string): Row => ({
-    unit,
-    electors: sumOf(columns.electors),
-    ballots: sumOf(columns.ballots),
-    blank: sumOf(columns.blank),
-    invalid: sumOf(columns.invalid),
-    votes: {},
-    ...(columns.version !== undefined && { version: figureAt(columns.version) }),
-    ...reasonOf(),
-    place,
-  });
-  const reasonOf = () => {
+  /** Copied for each row: an object that grows list by list is made five times. */
+  const noVotes = Object.fromEntries(columns.lists.map(({ id }) => [id, 0]));
+  const headOf = (unit: string): Row => {
+    const row: Row = {
+      unit,
+      electors: sumOf(columns.electors),
+      ballots: sumOf(columns.ballots),
+      blank: sumOf(columns.blank),
+      invalid: sumOf(columns.invalid),
+      votes: { ...noVotes },
+      place,
+    };
+    if (columns.version !== undefined) row.version = figureAt(columns.version);
     const reason = columns.reason === undefined ? "" : textOf(record, columns.reason).trim();
-    return reason === "" ? {} : { reason };
+    if (reason !== "") row.reason = reason;
+    return row;
   };
   const checkTotals = (votes: number) => {
     for (const { column, of } of columns.totals) {
@@ -245,7 +248,7 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
         const byte = next.bytes[next.start[n] as number] as number;
         if (next.end[n] === next.start[n]) continue;
         if (byte === 0x3d || byte === 0x40) wrong("figure.formula", n);
-        else if (byte >= 0x41 && isInUnit.has(n) && isTotal.ofText(textOf(next, n))) wrong("row.total", n);
+        else if (byte >= 0x41 && isInUnit[n] && isTotal.ofText(textOf(next, n))) wrong("row.total", n);
       }
       if (!isGood) return !stopped;
       if (long === undefined) wide();

@@ -14,6 +14,8 @@ export interface CsvRecord {
   end: Int32Array;
   /** 1: it was quoted; 2: and holds doubled marks. */
   quoted: Uint8Array;
+  /** What digits alone say, below 10^9: read in passing, for most fields are figures. -1 for everything else. */
+  figures: Int32Array;
 }
 
 /** Why scanning stops, or what is wrong with a record. `line` is where it was found, `field` counts from 1. */
@@ -29,7 +31,8 @@ export interface CsvSink {
 export const MAX_RECORD_BYTES = 1 << 20;
 export const MAX_FIELDS = 4_096;
 
-const [QUOTE, LF, CR] = [0x22, 0x0a, 0x0d];
+const [QUOTE, LF, CR, ZERO] = [0x22, 0x0a, 0x0d, 0x30];
+const MAX_DIGITS = 9;
 
 /** Scans chunks as they come; keeps at most one record. `write` and `end` answer false once it has stopped. */
 export function createCsvScanner(delimiter: string, sink: CsvSink) {
@@ -41,8 +44,9 @@ export function createCsvScanner(delimiter: string, sink: CsvSink) {
     start: new Int32Array(MAX_FIELDS),
     end: new Int32Array(MAX_FIELDS),
     quoted: new Uint8Array(MAX_FIELDS),
+    figures: new Int32Array(MAX_FIELDS),
   };
-  const { start, end, quoted } = record;
+  const { start, end, quoted, figures } = record;
   let rest: Buffer = Buffer.alloc(0);
   /** The line at which `rest` begins. */
   let line = 1;
@@ -90,6 +94,7 @@ export function createCsvScanner(delimiter: string, sink: CsvSink) {
         start[fields] = at + 1;
         end[fields] = close;
         quoted[fields] = kind;
+        figures[fields] = -1;
         at = close + 1;
         // After the closing mark only a separator or a line end may stand; the rest of the field is passed over.
         if (at < length && bytes[at] !== separator && bytes[at] !== LF && bytes[at] !== CR) {
@@ -98,10 +103,22 @@ export function createCsvScanner(delimiter: string, sink: CsvSink) {
         }
         if (bytes[at] === CR) at++;
       } else {
-        start[fields] = at;
-        let byte = bytes[at];
-        while (at < length && byte !== separator && byte !== LF) byte = bytes[++at];
-        end[fields] = at > (start[fields] as number) && byte !== separator && bytes[at - 1] === CR ? at - 1 : at;
+        const first = at;
+        let figure = 0;
+        let isFigure = true;
+        let byte = 0;
+        for (; at < length; at++) {
+          byte = bytes[at] as number;
+          if (byte === separator || byte === LF) break;
+          const digit = byte - ZERO;
+          if (digit >= 0 && digit <= 9) figure = figure * 10 + digit;
+          else if (byte !== CR || bytes[at + 1] !== LF) isFigure = false;
+        }
+        const isEnd = at === length || byte === LF;
+        const last = isEnd && at > first && bytes[at - 1] === CR ? at - 1 : at;
+        start[fields] = first;
+        end[fields] = last;
+        figures[fields] = isFigure && last > first && last - first <= MAX_DIGITS ? figure : -1;
         quoted[fields] = 0;
       }
       fields++;

@@ -4,26 +4,11 @@ import type { SourceCode } from "./source.ts";
 
 /** Reads figures from the bytes of a field. */
 
-const [ZERO, NINE, BLANK] = [0x30, 0x39, 0x20];
-/** A figure below 10^9 has so many digits. */
-const MAX_DIGITS = 9;
-
 /** The figure, or -1: then `figureTrouble` says why it is none. Plain digits, blanks around them, and the mark between thousands. */
 export function figureOf(record: CsvRecord, field: number, thousands: number): number {
-  const { bytes } = record;
-  let at = record.start[field] as number;
-  const end = record.end[field] as number;
-  // The usual case: digits alone.
-  if (end - at <= MAX_DIGITS && end > at) {
-    let value = 0;
-    for (; at < end; at++) {
-      const byte = bytes[at] as number;
-      if (byte < ZERO || byte > NINE) break;
-      value = value * 10 + byte - ZERO;
-    }
-    if (at === end) return value;
-  }
-  return grouped(bytes.toString("utf8", record.start[field], end), thousands);
+  const plain = record.figures[field] as number;
+  if (plain >= 0) return plain;
+  return grouped(record.bytes.toString("utf8", record.start[field], record.end[field]), thousands);
 }
 
 /** Every mark that a number of thousands is written with; a blank may be a narrow one or one that does not break. */
@@ -52,8 +37,6 @@ export function figureTrouble(record: CsvRecord, field: number): { code: SourceC
   if (/^\d*[.,]\d+$/.test(text) || /^\d+([.,]\d*)?e[+-]?\d+$/i.test(text)) return { code: "figure.fraction" };
   return { code: "figure.malformed" };
 }
-
-export const isBlank = (byte: number | undefined): boolean => byte === BLANK;
 
 /** A number that is written with this mark between its thousands, such as 1.413. */
 export const GROUPED = /^\d{1,3}([., '\u00a0\u202f\u2019])\d{3}(?:\1\d{3})*$/;

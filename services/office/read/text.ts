@@ -1,4 +1,4 @@
-import { isAscii } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Refusal } from "../refusal.ts";
@@ -98,10 +98,15 @@ async function* inUtf8(
 ): AsyncIterable<Uint8Array> {
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   let line = 1;
+  /** The last chunk may have ended in the middle of a character. */
+  let isOpen = false;
   for await (const chunk of source) {
     try {
       if (encoding === "windows-1252") refuseUndefined(chunk);
-      const text = decoder.decode(chunk, { stream: true });
+      // What is whole UTF-8 already needs no text made of it.
+      const isWhole: boolean = encoding === "utf-8" && !isOpen && isUtf8(chunk);
+      const text = isWhole ? "" : decoder.decode(chunk, { stream: true });
+      isOpen = !isWhole && encoding === "utf-8" && !isUtf8(chunk);
       const bytes = encoding === "utf-8" ? chunk : Buffer.from(text, "utf8");
       for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) line++;
       yield bytes;

@@ -8,16 +8,16 @@ const isKept = new Uint8Array(256);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-") isKept[char.charCodeAt(0)] = 1;
 
 /**
- * A unit's id by its template (text, and positions of columns), from the bytes. In what a column holds, every character that no id may have
+ * A unit's id by its template (ASCII text, and positions of columns), from the bytes. In what a column holds, every character that no id may have
  * becomes "_" (one beyond the Basic Multilingual Plane two, as UTF-16 counts); blanks around it fall away. Undefined if all columns are empty.
  */
-export function writeUnit(record: CsvRecord, parts: readonly (string | number)[]): string | undefined {
+export function writeUnit(record: CsvRecord, parts: readonly (Uint8Array | number)[]): string | undefined {
   const { bytes, quoted } = record;
   let length = 0;
   let isEmpty = true;
   for (const part of parts) {
-    if (typeof part === "string") {
-      length += scratch.write(part, length, "latin1");
+    if (typeof part !== "number") {
+      for (let n = 0; n < part.length && length < scratch.length; n++) scratch[length++] = part[n] as number;
       continue;
     }
     let at = record.start[part] as number;
