@@ -118,7 +118,10 @@ function createRows(columns: Columns, mapping: CsvMapping, sink: Sink) {
   };
   const sumOf = ({ columns: of, constant }: Sum): number => {
     let sum = constant;
-    for (let n = 0; n < of.length; n++) sum += figureAt(of[n] as number);
+    for (let n = 0; n < of.length; n++) {
+      const plain = record.figures[of[n] as number] as number;
+      sum += plain >= 0 ? plain : figureAt(of[n] as number);
+    }
     if (sum <= MAX_FIGURE) return sum;
     wrong("figure.too-large", of[0]);
     return 0;
