@@ -4,7 +4,15 @@ import { closeInForce, type LedgerState, rowOf, type UnitTable } from "../../sha
 import { figureFindings, tallyFindings } from "../../shared/ledger/tally-rules.ts";
 import type { Tally } from "../../shared/statement/types.ts";
 import type { Office } from "./folder.ts";
-import { type FieldName, type Place, type Row, type Sink, SOURCE_CODES, type SourceCode } from "./read/source.ts";
+import {
+  type FieldName,
+  type Place,
+  type Row,
+  type Sink,
+  SOURCE_CODES,
+  type SourceCode,
+  type Totals,
+} from "./read/source.ts";
 
 /**
  * Everything that the ledger would say of a file, said before anything is signed, by the ledger's own rules. Figures that were signed before and are the
@@ -19,14 +27,6 @@ export interface Found {
   detail?: string;
 }
 
-export interface Totals {
-  electors: number;
-  ballots: number;
-  blank: number;
-  invalid: number;
-  votes: Record<string, number>;
-}
-
 export interface Checked {
   /** Rows that were understood. */
   units: number;
@@ -39,6 +39,8 @@ export interface Checked {
   /** The first of them, at most `MAX_SHOWN` of a code. */
   found: Found[];
   totals: Totals;
+  /** What the file itself says that they are, where it does. */
+  ownTotals: Totals | undefined;
   /** Units of the state that the file does not hold and that were not signed before; undefined without an election. */
   missing: number | undefined;
 }
@@ -77,6 +79,7 @@ export function createChecker({ office, state, status, reason, now, tally: give 
     codes: {},
     found: [],
     totals,
+    ownTotals: undefined,
     missing: undefined,
   };
   const sums = createSums(totals);
@@ -135,7 +138,14 @@ export function createChecker({ office, state, status, reason, now, tally: give 
       if (holds) give?.(tally);
     },
     problem({ code, place, detail }) {
-      add({ code, level: "error", place, ...(detail !== undefined && { detail }) });
+      const level = "warning" in SOURCE_CODES[code] ? "warning" : "error";
+      add({ code, level, place, ...(detail !== undefined && { detail }) });
+    },
+    total(given) {
+      const own = result.ownTotals ?? { electors: 0, ballots: 0, blank: 0, invalid: 0, votes: {} };
+      for (const name of ["electors", "ballots", "blank", "invalid"] as const) own[name] += given[name];
+      for (const [list, votes] of Object.entries(given.votes)) own.votes[list] = (own.votes[list] ?? 0) + votes;
+      result.ownTotals = own;
     },
     about(code, detail) {
       const level = code.startsWith("F") ? "error" : "warning";

@@ -8,8 +8,8 @@ import { type Office, openOffice, writeOwn } from "./folder.ts";
 import type { Command } from "./options.ts";
 import { officeFolder, openSigner } from "./own.ts";
 import { draftMapping } from "./read/draft.ts";
-import { openCount } from "./read/file.ts";
-import type { Understood } from "./read/source.ts";
+import { type CountFile, openCount } from "./read/file.ts";
+import type { Totals, Understood } from "./read/source.ts";
 import { EXIT, Refusal } from "./refusal.ts";
 import { checkFile, signFile, stampOf } from "./signing.ts";
 import { readView } from "./view.ts";
@@ -25,8 +25,8 @@ export async function runMap(command: Command, world: World): Promise<number> {
   return EXIT.done;
 }
 
-function statusOf(command: Command): Tally["status"] {
-  const { status = "final" } = command.values;
+function statusOf(command: Command, { status: mapped }: CountFile): Tally["status"] {
+  const { status = mapped } = command.values;
   if (status !== "final" && status !== "provisional")
     throw new Refusal("command.wrong", `--status is final or provisional, not "${status}".`);
   return status;
@@ -41,7 +41,7 @@ export async function runCheck(command: Command, world: World): Promise<number> 
     understood = given;
     if (!command.values.json) showUnderstood(path, given, office, world);
   });
-  const given = { status: statusOf(command), reason: command.values.reason, now: world.now() };
+  const given = { status: statusOf(command, file), reason: command.values.reason, now: world.now() };
   const checked = await checkFile(file, given, office, state);
   if (command.values.json) world.answer({ file: path, understood, ...checked, found: checked.found.map(explained) });
   else show(path, checked, world);
@@ -52,18 +52,15 @@ export async function runSign(command: Command, world: World): Promise<number> {
   const [path = ""] = command.operands;
   const office = await openOffice(officeFolder(command, world));
   const view = await readView(office);
-  const options = {
-    map: command.values.map,
-    given: { status: statusOf(command), reason: command.values.reason, now: world.now() },
-  };
   let understood: Understood | undefined;
-  const before = (given: Understood) => {
-    if (understood === undefined && !command.values.json) showUnderstood(path, given, office, world);
-    understood = given;
+  const before = (how: Understood) => {
+    if (understood === undefined && !command.values.json) showUnderstood(path, how, office, world);
+    understood = how;
   };
   const stamp = await stampOf(path).catch(() => "");
-  const file = await openCount(path, options.map, before);
-  const checked = await checkFile(file, options.given, office, view.state);
+  const file = await openCount(path, command.values.map, before);
+  const given = { status: statusOf(command, file), reason: command.values.reason, now: world.now() };
+  const checked = await checkFile(file, given, office, view.state);
   if (!command.values.json) show(path, checked, world, true);
   if (checked.errors > 0 && !command.values["only-good"]) {
     if (command.values.json) world.answer({ file: path, signed: 0, ...checked, found: checked.found.map(explained) });
@@ -75,7 +72,7 @@ export async function runSign(command: Command, world: World): Promise<number> {
   const signer = await openSigner(command, world, office);
   if ((await stampOf(path)) !== stamp)
     throw new Refusal("file.changed", `${path} was written to while it was checked.`);
-  const signed = await signFile(file, options.given, { office, view, signer, now: world.now });
+  const signed = await signFile(file, given, { office, view, signer, now: world.now });
   if ((await stampOf(path)) !== stamp) throw new Refusal("file.changed", `${path} was written to while it was signed.`);
   const [first] = signed.statements;
   const last = signed.statements.at(-1);
@@ -136,13 +133,15 @@ function show(path: string, checked: Checked, world: World, briefly = false): vo
     const shown = checked.found.filter((found) => found.code === code).length;
     if (count > shown) say(`… and ${count - shown} more of ${code}.`);
   }
-  const { totals, units, unchanged, errors, warnings, missing } = checked;
+  const { totals, ownTotals, units, unchanged, errors, warnings, missing } = checked;
   const number = (n: number) => n.toLocaleString("en").replaceAll(",", " ");
-  say(
-    `${number(units)} units: ${number(totals.electors)} electors, ${number(totals.ballots)} ballots, ${number(totals.blank)} blank, ${number(totals.invalid)} invalid.`,
-  );
-  const lists = Object.entries(totals.votes).map(([list, votes]) => `${list} ${number(votes)}`);
-  if (lists.length > 0) say(`Votes: ${lists.join(", ")}.`);
+  const inWords = ({ electors, ballots, blank, invalid, votes }: Totals) => {
+    const lists = Object.entries(votes).map(([list, n]) => `${list} ${number(n)}`);
+    const heads = `${number(electors)} electors, ${number(ballots)} ballots, ${number(blank)} blank, ${number(invalid)} invalid`;
+    return lists.length === 0 ? `${heads}.` : `${heads}; votes: ${lists.join(", ")}.`;
+  };
+  say(`${number(units)} units: ${inWords(totals)}`);
+  if (ownTotals !== undefined) say(`The file's own totals: ${inWords(ownTotals)}`);
   if (unchanged > 0) say(`${number(unchanged)} of them were signed before with the same figures.`);
   if (missing !== undefined && missing > 0)
     say(`${number(missing)} units of the state are neither in it nor signed before.`);

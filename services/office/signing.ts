@@ -6,7 +6,7 @@ import { readStatement } from "../../shared/statement/read.ts";
 import type { Tally } from "../../shared/statement/types.ts";
 import { type Checked, createChecker } from "./checking.ts";
 import type { Office } from "./folder.ts";
-import { type CountFile, readCount } from "./read/file.ts";
+import type { CountFile } from "./read/file.ts";
 import { Refusal } from "./refusal.ts";
 import { addToSpool, type Spooled } from "./spool.ts";
 import { readView, type View } from "./view.ts";
@@ -96,7 +96,7 @@ export async function checkFile(
   pause?: () => Promise<void>,
 ): Promise<Checked> {
   const checker = createChecker({ ...given, office, state, ...(tally !== undefined && { tally }) });
-  await readCount(file, checker, pause);
+  await file.read(checker, pause);
   return checker.end();
 }
 

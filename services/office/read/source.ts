@@ -43,6 +43,17 @@ export interface SourceProblem {
 export interface Sink {
   row(row: Row): void;
   problem(problem: SourceProblem): void;
+  /** The file's own total of the units before it, where it has one. */
+  total?(total: Totals): void;
+}
+
+/** Figures that are added up over units. */
+export interface Totals {
+  electors: number;
+  ballots: number;
+  blank: number;
+  invalid: number;
+  votes: Record<string, number>;
 }
 
 /** What is shown before a file is used: how it was understood. */
@@ -145,7 +156,13 @@ export const SOURCE_CODES = {
     todo: "Compare both with the protocol: a row or a figure may be missing or stand twice.",
     fatal: false,
   },
-} as const satisfies Record<string, { means: string; todo: string; fatal: boolean }>;
+  "total.units": {
+    means: "The file's own total is not the sum of its units.",
+    todo: "Ask whoever made it which of them is right; the units are what is signed.",
+    fatal: false,
+    warning: true,
+  },
+} as const satisfies Record<string, { means: string; todo: string; fatal: boolean; warning?: boolean }>;
 
 export type SourceCode = keyof typeof SOURCE_CODES;
 
