@@ -146,15 +146,18 @@ function createReport(mapping: TreeMapping, sink: Sink) {
             names.set(type, []);
           }
           return;
-        case "Party.Abbreviation.Text.Content":
-        case "Party.Name.Text.Content":
-        case "Party.ExternalIdentifier.Value":
         case "GpUnit.VotersRegistered": {
           const figure = figureOf(value, place);
           if (figure !== undefined) electors.set(type, figure);
           return;
         }
+        case "Party.ExternalIdentifier.Value":
         case "GpUnit.ExternalIdentifier.Value":
+          // Before the names: there is a party whose abbreviation looks like a list's id.
+          names.get(type)?.unshift(String(value));
+          return;
+        case "Party.Abbreviation.Text.Content":
+        case "Party.Name.Text.Content":
         case "GpUnit.Name.Text.Content":
           names.get(type)?.push(String(value));
           return;
@@ -232,7 +235,8 @@ function createReport(mapping: TreeMapping, sink: Sink) {
         told++;
         giveRow(gathered, sink);
       }
-      if (told === 0) sink.problem({ code: "file.empty", place: { line: 1 } });
+      const isBad = [...units.values()].some(({ isGood }) => !isGood);
+      if (told === 0 && !isBad) sink.problem({ code: "file.empty", place: { line: 1 } });
     },
   };
 }
