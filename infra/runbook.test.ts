@@ -57,6 +57,7 @@ describe("the runbook", () => {
     const said = new Set(
       decided.map((command) => {
         if (command?.does !== "decide") return command?.does;
+        if ("request" in command.saying) return "key enrol";
         return command.saying.type === "key" ? `key ${command.saying.change}` : command.saying.decision;
       }),
     );

@@ -14,8 +14,10 @@ Two trustees: the first one's command makes a file, the second one cosigns it, e
                                        a tie as the release reports it, in the order that the lot gave
   key revoke <key id> --since INSTANT  an office's key; figures, seats and declarations that it signed and the log received after the
                                        instant (UTC) count for nothing. Closures, extensions and voids that it signed stand
+  key enrol --request FILE             a new key of an office, as it asks for it: shows the fingerprint to be compared by telephone.
+                                       After two trustees the office signs with the new key, and submits it
   key enrol <key id> --public-key K --state S --official NAME [--backup]
-                                       a new key of an office; after two trustees the new key cosigns too
+                                       the same without a request
   recover                              the vault goes on with the recovery key; given to the ledger at its start if it is down already
 Two trustees, and then given to the ledger at its start instead of being submitted:
   origin <origin> --new-key ID=KEY --size N --root ROOT

@@ -23,7 +23,8 @@ export interface ShareFile {
 export type Command =
   | {
       does: "decide";
-      saying: TrusteeSaying;
+      /** What is decided, or the file of an office's request to enrol its key, which says it. */
+      saying: TrusteeSaying | { request: string };
       keyFile: string;
       files: DefinitionFiles;
       sequence: number | undefined;
@@ -50,6 +51,7 @@ const OPTIONS = {
   order: { type: "string" },
   since: { type: "string" },
   "public-key": { type: "string" },
+  request: { type: "string" },
   state: { type: "string" },
   official: { type: "string" },
   backup: { type: "boolean" },
@@ -82,7 +84,7 @@ const GRAMMAR: Record<string, { operands: [number, number]; takes: readonly Opti
   origin: { operands: [1, 1], takes: ["new-key", "size", "root", "reason", ...SIGNING] },
   draw: { operands: [1, 1], takes: ["within", "order", "reason", ...SIGNING] },
   "key revoke": { operands: [1, 1], takes: ["since", "reason", ...SIGNING] },
-  "key enrol": { operands: [1, 1], takes: ["public-key", "state", "official", "backup", ...SIGNING] },
+  "key enrol": { operands: [0, 1], takes: ["request", "public-key", "state", "official", "backup", ...SIGNING] },
   "key new": { operands: [1, 1], takes: ["out"] },
   cosign: { operands: [1, 1], takes: ["key", "out", "yes", ...ELECTION] },
   show: { operands: [1, 1], takes: ELECTION },
@@ -260,7 +262,7 @@ function commandOf(name: string, operands: string[], given: Given): Command {
   };
 }
 
-function sayingOf(name: string, operand: string, given: Given): TrusteeSaying {
+function sayingOf(name: string, operand: string, given: Given): TrusteeSaying | { request: string } {
   const decision = { type: "decision" } as const;
   switch (name) {
     case "hold":
@@ -288,6 +290,10 @@ function sayingOf(name: string, operand: string, given: Given): TrusteeSaying {
       return { type: "key", change: "revoke", revokes: operand, since, reason: given.text("reason") };
     }
     case "key enrol": {
+      const request = given.optional("request");
+      if ((request === undefined) === (operand === ""))
+        throw wrong("key enrol takes --request FILE, or a key id with --public-key, --state and --official.");
+      if (request !== undefined) return { request };
       const publicKey = given.publicKey("public-key", given.text("public-key"));
       const who = { state: given.text("state"), official: given.text("official") };
       const backup = given.flag("backup") ? ({ backup: true } as const) : {};

@@ -41,6 +41,7 @@ export const CODES = {
     exit: EXIT.refused,
     todo: "Give the file to whoever starts the ledger; see infra/runbook.md.",
   },
+  "request.wrong": { exit: EXIT.refused, todo: "Ask the office for the file that keygen made; nothing was signed." },
   "signer.already": { exit: EXIT.refused, todo: "Let another trustee cosign it." },
   "signer.same-person": {
     exit: EXIT.refused,

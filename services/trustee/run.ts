@@ -1,13 +1,15 @@
 import type { ReadStream } from "node:tty";
 import { quoted, type Style } from "../../shared/platform/terminal.ts";
+import { fingerprintOf, readRequest } from "../../shared/statement/enrolment.ts";
 import { cosign, decide } from "./decide.ts";
 import { type DecisionFile, readDecisionFile } from "./decision-file.ts";
-import { type Election, loadElection } from "./definition.ts";
+import { bytesOf, type Election, loadElection } from "./definition.ts";
 import { explain } from "./explain.ts";
 import { makeKey, readOwnKey } from "./key.ts";
 import type { Command, DoorOptions } from "./options.ts";
 import { checkShareFiles, joinShareFiles, newRecoveryKey, splitRecoveryFile } from "./recovery.ts";
-import { EXIT, meaningOf } from "./refusal.ts";
+import { EXIT, meaningOf, Refusal } from "./refusal.ts";
+import type { TrusteeSaying } from "./sayings.ts";
 import { send } from "./send.ts";
 import { confirm } from "./terminal.ts";
 import { SECRET_MODE, writeNew } from "./write.ts";
@@ -69,12 +71,23 @@ async function decideAndSend(command: Extract<Command, { does: "decide" }>, worl
   const election = await loadElection(command.files);
   const own = await readOwnKey(command.keyFile);
   const { keyFile, sequence, out, door } = command;
-  const { path, file } = await decide(command.saying, election, { own, keyFile, sequence, out, now: world.now() });
+  const saying = "request" in command.saying ? await enrolmentIn(command.saying.request, say) : command.saying;
+  const { path, file } = await decide(saying, election, { own, keyFile, sequence, out, now: world.now() });
   say(explain(election, file, world.style));
   say(`Written to ${path}`);
   if (door !== undefined) return submit(file, election, door, world);
   say(`Another trustee signs it next: npm run trustee -- cosign ${path}`);
   return EXIT.done;
+}
+
+/** What an office asks for: the key of a request whose proof of possession holds. Shows the fingerprint, which no file can vouch for. */
+async function enrolmentIn(path: string, say: (line: string) => void): Promise<TrusteeSaying> {
+  const request = readRequest(await bytesOf(path));
+  if (request === undefined)
+    throw new Refusal("request.wrong", `${path} is no request to enrol a key, or its key has not signed it.`);
+  say(`Fingerprint of ${request.key.id}: ${fingerprintOf(request.key.publicKey)}`);
+  say("Call the office under a number that you have from elsewhere, and let them read it to you, before you go on.");
+  return { type: "key", change: "enrol", key: request.key };
 }
 
 async function submit(file: DecisionFile, election: Election, door: DoorOptions, world: World) {

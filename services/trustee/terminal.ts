@@ -1,5 +1,5 @@
-import { createInterface } from "node:readline/promises";
 import type { ReadStream } from "node:tty";
+import { askYes } from "../../shared/platform/terminal.ts";
 import { Refusal } from "./refusal.ts";
 
 /**
@@ -13,15 +13,8 @@ export async function confirm(
     yes,
   }: { input: NodeJS.ReadableStream & Partial<Pick<ReadStream, "isTTY">>; output: NodeJS.WritableStream; yes: boolean },
 ): Promise<void> {
-  if (yes) return;
-  if (input.isTTY !== true)
+  const answer = yes ? "yes" : await askYes(question, { input, output });
+  if (answer === "nobody")
     throw new Refusal("confirmation.missing", "There is no terminal to ask on. In a script give --yes.");
-  const lines = createInterface({ input, output, terminal: false });
-  try {
-    const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
-    const answer = await Promise.race([lines.question(question), ended]);
-    if (answer.trim() !== "yes") throw new Refusal("confirmation.missing", 'The answer was not "yes".');
-  } finally {
-    lines.close();
-  }
+  if (answer === "no") throw new Refusal("confirmation.missing", 'The answer was not "yes".');
 }

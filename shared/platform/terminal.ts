@@ -1,3 +1,6 @@
+import { createInterface } from "node:readline/promises";
+import type { ReadStream } from "node:tty";
+
 /** How words stand out: on a terminal, and nowhere else. */
 export interface Style {
   strong(text: string): string;
@@ -53,3 +56,22 @@ export function quoted(text: string): string {
 
 /** At most so many columns of a terminal: no character that is left takes more than two, and none before U+1100 more than one. */
 const columnsOf = (text: string) => [...text].reduce((sum, char) => sum + (char < "\u1100" ? 1 : 2), 0);
+
+/** Asks for a typed yes on a terminal. `nobody`: there is no terminal to ask on. */
+export async function askYes(
+  question: string,
+  {
+    input,
+    output,
+  }: { input: NodeJS.ReadableStream & Partial<Pick<ReadStream, "isTTY">>; output: NodeJS.WritableStream },
+): Promise<"yes" | "no" | "nobody"> {
+  if (input.isTTY !== true) return "nobody";
+  const lines = createInterface({ input, output, terminal: false });
+  try {
+    const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+    const answer = await Promise.race([lines.question(question), ended]);
+    return answer.trim() === "yes" ? "yes" : "no";
+  } finally {
+    lines.close();
+  }
+}
