@@ -145,8 +145,9 @@ function show(path: string, checked: Checked, world: World, briefly = false): vo
   if (unchanged > 0) say(`${number(unchanged)} of them were signed before with the same figures.`);
   if (missing !== undefined && missing > 0)
     say(`${number(missing)} units of the state are neither in it nor signed before.`);
-  const worst = errors > 0 ? style.bad(`${number(errors)} errors`) : style.good("no error");
-  say(`${worst}, ${number(warnings)} warnings.`);
+  const several = (n: number, what: string) => (n === 0 ? `no ${what}` : `${number(n)} ${what}${n === 1 ? "" : "s"}`);
+  const worst = several(errors, "error");
+  say(`${errors > 0 ? style.bad(worst) : style.good(worst)}, ${several(warnings, "warning")}.`);
 }
 
 /** One finding: where, what stands there, which rule, what it means, what to do. */

@@ -16,6 +16,13 @@ export interface Text {
   chunks(problem: (problem: SourceProblem) => void): AsyncIterable<Uint8Array>;
 }
 
+const [LF, CR] = [0x0a, 0x0d];
+
+/** Carriage returns as line feeds, in place. */
+function endLines(bytes: Uint8Array): void {
+  for (let at = bytes.indexOf(CR); at >= 0; at = bytes.indexOf(CR, at + 1)) bytes[at] = LF;
+}
+
 const HEAD_BYTES = 1 << 20;
 const CHUNK_BYTES = 1 << 20;
 
@@ -27,10 +34,14 @@ export async function openText(path: string, named?: Encoding): Promise<Text> {
   const bytes = await headOf(path, HEAD_BYTES);
   const [encoding, mark] = named === undefined ? await detect(path, bytes) : [named, markLength(bytes, named)];
   const head = Buffer.from(decoded(bytes.subarray(mark), encoding), "utf8");
+  // Line ends of a kind that a few programs write still.
+  const isOld = !head.includes(LF) && head.includes(CR);
+  if (isOld) endLines(head);
   return {
     encoding,
     head,
-    chunks: (problem) => inUtf8(createReadStream(path, { start: mark, highWaterMark: CHUNK_BYTES }), encoding, problem),
+    chunks: (problem) =>
+      inUtf8(createReadStream(path, { start: mark, highWaterMark: CHUNK_BYTES }), { encoding, isOld }, problem),
   };
 }
 
@@ -93,7 +104,7 @@ const decoded = (bytes: Uint8Array, encoding: Encoding) =>
 
 async function* inUtf8(
   source: AsyncIterable<Uint8Array>,
-  encoding: Encoding,
+  { encoding, isOld }: { encoding: Encoding; isOld: boolean },
   problem: (problem: SourceProblem) => void,
 ): AsyncIterable<Uint8Array> {
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
@@ -108,6 +119,7 @@ async function* inUtf8(
       const text = isWhole ? "" : decoder.decode(chunk, { stream: true });
       isOpen = !isWhole && encoding === "utf-8" && !isUtf8(chunk);
       const bytes = encoding === "utf-8" ? chunk : Buffer.from(text, "utf8");
+      if (isOld) endLines(bytes);
       for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) line++;
       yield bytes;
     } catch (error) {
