@@ -1,0 +1,3 @@
+module scrutin.example/submit
+
+go 1.22
