@@ -105,7 +105,20 @@ async function makeEnvironment(cache: string, home: string, requirements: string
   const draft = await mkdtemp(join(cache, "python-draft-"));
   try {
     await run("python3", ["-m", "venv", draft], { timeout: FETCH_MS });
-    const pip = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r", requirements];
+    const pip = [
+      "-m",
+      "pip",
+      "install",
+      "--quiet",
+      "--retries",
+      "1",
+      "--timeout",
+      "20",
+      "--only-binary",
+      ":all:",
+      "-r",
+      requirements,
+    ];
     await run(join(draft, "bin", "python"), pip, { timeout: FETCH_MS });
     await appears(draft, home);
     return undefined;
