@@ -74,7 +74,13 @@ it("is asked for, decided, signed by itself, and then signs", async () => {
   const view = await readView(office);
   const tally = { ...sampleTally() };
   await signSaying({ type: "tally", tallies: [tally] }, { office, view, signer, now: Date.now });
+  const about = { closesAt: 0, now: Date.now };
+  // Before the polls close nothing of it is sent.
+  const signal = new AbortController().signal;
+  const early = { patienceMs: 1, signal, closesAt: Number.POSITIVE_INFINITY, now: Date.now, progress: () => undefined };
+  expect(await submitSpool(office, early)).toMatchObject({ waiting: 1, early: 1, accepted: 0 });
   const done = await submitSpool(office, {
+    ...about,
     patienceMs: 20_000,
     signal: new AbortController().signal,
     progress: () => undefined,

@@ -171,6 +171,17 @@ describe("a file that is as it should be", () => {
   });
 });
 
+it("figures before the polls close are told of: the ledger would not take them yet", async () => {
+  const office = offices.get("DE") as Office;
+  const { state } = await readView(office);
+  const file = await openCount(join(FIXTURES, "de-good.csv"), MAPPINGS.de, () => undefined);
+  const before = { status: "final", reason: undefined, now: Date.parse("2024-06-09T12:00:00Z") } as const;
+  const { found } = await checkFile(file, before, office, state);
+  expect(found.map(({ code, detail }) => [code, detail])).toEqual([
+    ["F.207", "The polls close at 2024-06-09T16:00:00.000Z; sign it after that."],
+  ]);
+});
+
 it("every fixture is checked somewhere here", async () => {
   const source = await readFile(new URL(import.meta.url).pathname, "utf8");
   const files = readdirSync(FIXTURES).filter((name) => !name.endsWith(".json") && !/-good/.test(name));

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { VERDICT_CODES, type VerdictCode } from "../../shared/ledger/codes.ts";
+import { closeInForce } from "../../shared/ledger/state.ts";
 import { quoted } from "../../shared/platform/terminal.ts";
 import { PUBLIC_MODE } from "../../shared/platform/write-new.ts";
 import { PROBLEMS, type ProblemCode } from "../../shared/statement/problems.ts";
@@ -20,15 +21,18 @@ const FIRST_FINDINGS = 20;
 export async function runSubmit(command: Command, world: World): Promise<number> {
   const office = await openOffice(officeFolder(command, world));
   const { json, wait = "10m" } = command.values;
+  const closesAt = closeInForce((await readView(office)).state, office.state);
   const started = world.now();
   const done = await submitSpool(office, {
     patienceMs: duration(wait),
     signal: world.signal,
+    closesAt,
+    now: world.now,
     progress: (n, of) => {
       if (!json) world.progress(of === 0 ? undefined : bar(n, of, (world.now() - started) / 1_000));
     },
   }).finally(() => world.progress(undefined));
-  const left = done.waiting - done.accepted - done.quarantined - done.refused - done.unfinished;
+  const left = done.waiting - done.accepted - done.quarantined - done.refused - done.unfinished - done.early;
   if (json) world.answer({ ...done, left });
   else {
     const { accepted, quarantined, refused, unfinished, findings } = done;
@@ -43,10 +47,14 @@ export async function runSubmit(command: Command, world: World): Promise<number>
       world.say(
         `${world.style.good(`${accepted} accepted`)}, ${mark(quarantined, "quarantined", world)}, ${mark(refused, "refused at the door", world)}${left > 0 ? `, ${left} not sent yet` : ""}.`,
       );
+    if (done.early > 0)
+      world.say(
+        `${done.early} are kept back until the polls close, at ${new Date(closesAt).toISOString()}: submit them then.`,
+      );
     if (unfinished > 0) world.say(`${unfinished} wait for another official: npm run office -- cosign`);
   }
   if (world.signal.aborted && left > 0) return INTERRUPTED;
-  return done.quarantined + done.refused > 0 ? EXIT.refused : EXIT.done;
+  return done.quarantined + done.refused + done.early > 0 ? EXIT.refused : EXIT.done;
 }
 
 /** As shells have it after Ctrl-C. */

@@ -16,6 +16,8 @@ import { verdictOf } from "./view.ts";
 
 /** Statements on their way at once. */
 const IN_FLIGHT = 8;
+/** What the ledger takes after the close of the polls only (F.207). */
+const AFTER_THE_CLOSE: ReadonlySet<string> = new Set(["tally", "seats", "declaration"]);
 
 export interface Submitted {
   /** What there was to do at the beginning. */
@@ -25,6 +27,8 @@ export interface Submitted {
   refused: number;
   /** Statements that lack a signature still. */
   unfinished: number;
+  /** Figures and declarations that are kept back: the polls are open, and the ledger would quarantine them. */
+  early: number;
   findings: { code: string; unit?: string; sequence: number; key: string }[];
 }
 
@@ -32,6 +36,9 @@ export interface SubmitOptions {
   /** How long a door that does not answer is asked again, ms. */
   patienceMs: number;
   signal: AbortSignal;
+  /** When the state's polls close, ms since the epoch, as this office knows it. */
+  closesAt: number;
+  now(): number;
   progress(done: number, of: number): void;
 }
 
@@ -55,6 +62,7 @@ export async function submitSpool(office: Office, options: SubmitOptions): Promi
     quarantined: 0,
     refused: 0,
     unfinished: 0,
+    early: 0,
     findings: [],
   };
   const submitter = createSubmitter({
@@ -75,7 +83,7 @@ async function sendAll(
   work: readonly { key: string; one: Spooled }[],
   office: Office,
   submitter: Submitter,
-  { signal, progress }: SubmitOptions,
+  { signal, closesAt, now, progress }: SubmitOptions,
   done: Submitted,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
@@ -88,6 +96,11 @@ async function sendAll(
     const { bytes, statement, signers } = await readSpooled(one.file);
     if (signers.length < signersOf(office, statement)) {
       done.unfinished++;
+      finished++;
+      continue;
+    }
+    if (AFTER_THE_CLOSE.has(statement.type) && now() < closesAt) {
+      done.early++;
       finished++;
       continue;
     }
