@@ -1,8 +1,9 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { access, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { certifyDoor } from "../infra/stack/certificates.ts";
@@ -36,12 +37,18 @@ const ledgerKey = ledgerKeyOf(sample);
 const examples = new Map<string, Example>();
 const servers: Server[] = [];
 let harness: Harness;
+let binaries = "";
 let ingest = "";
 let keyFile = "";
 
 beforeAll(async () => {
-  harness = await startHarness({ sample });
-  const built = Promise.all(NAMES.map(async (name) => ({ name, example: await EXAMPLES[name](harness.folder) })));
+  binaries = await mkdtemp(join(tmpdir(), "scrutin-clients-"));
+  // Beside the start of the servers: the first time some have to be fetched or compiled.
+  const [started, ...built] = await Promise.all([
+    startHarness({ sample }),
+    ...NAMES.map(async (name) => ({ name, example: await EXAMPLES[name](binaries) })),
+  ]);
+  harness = started;
   const tls = {
     SCRUTIN_TLS_CERT_FILE: await keep("door.pem", await certifyDoor(door.privateKey, Date.now())),
     SCRUTIN_TLS_KEY_FILE: await keep(
@@ -52,7 +59,7 @@ beforeAll(async () => {
   const [{ url }] = await Promise.all([harness.start("ingest", tls), harness.start("ledger")]);
   ingest = url;
   keyFile = await keep("AT-1.json", JSON.stringify(sample.keys.get("AT-1")?.jwk));
-  for (const { name, example } of await built) {
+  for (const { name, example } of built) {
     examples.set(name, example);
     if (!("missing" in example)) continue;
     if (process.env.CI === "true" && REQUIRED.includes(name)) throw new Error(`${name}: ${example.missing}`);
@@ -62,6 +69,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const server of servers) server.close().closeAllConnections();
   await harness?.close();
+  await rm(binaries, { recursive: true, force: true });
 });
 
 async function keep(name: string, content: string): Promise<string> {
