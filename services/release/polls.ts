@@ -98,10 +98,10 @@ export function createPolls({ app, shelf, mayAsk, retrySeconds, metrics }: PollS
   };
 }
 
-/** Names and values in turn, as Node takes them; with the length that the server would add to a body that has none. */
+/** Names and values in turn, as Node takes them; with the length that Node would add, spelt as it does: both ways look the same from outside. */
 function headersOf({ headers }: Response, body: Buffer): string[] {
   const own = [...headers].flat();
-  if (body.length > 0 && !headers.has("content-length")) own.push("content-length", String(body.length));
+  if (body.length > 0 && !headers.has("content-length")) own.push("Content-Length", String(body.length));
   return own;
 }
 
