@@ -50,6 +50,8 @@ export function createHeld(sources: HeldSources): Held {
   const copies = new Map<string, SealedCopy>();
   let tag: string | undefined;
   let saidUnauthorized = false;
+  /** Of releases up to this number no copy is of use. */
+  let dropped = 0;
   const token = createTokens(sources);
   const nameOf = ({ number, size }: ReleaseId) => `${number}/${size}`;
 
@@ -66,10 +68,13 @@ export function createHeld(sources: HeldSources): Held {
       );
       return false;
     }
+    // Its release was opened while it was on its way: what is kept of it now nobody would drop.
+    if (copy.number <= dropped) return true;
     copies.set(nameOf(copy), copy);
     const [oldest] = copies.keys();
     if (copies.size > COPIES && oldest !== undefined) copies.delete(oldest);
     await folder.write(SEALED, body);
+    if (copies.size === 0) await folder.remove(SEALED);
     say({ event: "sealed", number: copy.number, size: copy.size });
     return true;
   };
@@ -106,6 +111,7 @@ export function createHeld(sources: HeldSources): Held {
     },
     find: (id) => copies.get(nameOf(id)),
     async drop(number) {
+      dropped = Math.max(dropped, number);
       for (const [name, copy] of copies) if (copy.number <= number) copies.delete(name);
       if (copies.size === 0) await folder.remove(SEALED);
     },
