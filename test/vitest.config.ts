@@ -25,8 +25,8 @@ export default defineConfig({
     include: ["{shared,services,infra,loadtest,test}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Real servers and whole nights run beside each other: more workers than this starve them on four cores.
-    maxWorkers: 3,
+    // Real servers and whole nights run beside each other, and mostly wait: as many as there are cores on a small machine, and no more on a large one.
+    maxWorkers: 4,
     maxConcurrency: 2,
     sequence: { sequencer: LongestFirst },
     reporters: ["default"],
