@@ -1,6 +1,7 @@
 import { Agent, request } from "node:http";
 import type { NatsConnection } from "nats";
 import { pino } from "pino";
+import { createAlarms } from "../services/ingest/alarms.ts";
 import { buildApp as buildIngest } from "../services/ingest/app.ts";
 import { createBus } from "../services/ingest/bus.ts";
 import { createRecent } from "../services/ingest/limits.ts";
@@ -11,12 +12,15 @@ import { createOpening, storedIn } from "../services/release/opening.ts";
 import { createShelf } from "../services/release/shelf.ts";
 import { selectAfter, selectOne } from "../services/release/store.ts";
 import { createStream } from "../services/release/stream.ts";
+import { createSessions } from "../services/watch/access/sessions.ts";
 import { buildApp as buildWatch } from "../services/watch/app.ts";
 import { createBusWatch } from "../services/watch/bus.ts";
 import { createDeliveryWatch } from "../services/watch/delivery.ts";
+import { createIncidentBook } from "../services/watch/incidents/book.ts";
 import { createRecordWatch } from "../services/watch/record.ts";
 import { statusOf } from "../services/watch/status.ts";
 import { createKeyBook } from "../shared/ledger/keys.ts";
+import { createBell } from "../shared/platform/bell.ts";
 import { createBuckets, createRoom } from "../shared/platform/bounds.ts";
 import { type App, serve } from "../shared/platform/http.ts";
 import { readAuthorities } from "../shared/platform/log-authorities.ts";
@@ -127,13 +131,43 @@ async function releaseApp({ sample }: Harness, pool: ReturnType<typeof openPool>
 
 async function watchApp(harness: Harness, pool: ReturnType<typeof openPool>, nc: NatsConnection): Promise<App> {
   const { definition, hash } = harness.sample;
-  const record = createRecordWatch({ pool, definition, hash, log, now });
-  const bus = createBusWatch({ connection: () => nc, log, now });
+  const book = createIncidentBook({ pool, log, now });
+  const record = createRecordWatch({ pool, definition, hash, curves: new Map(), log, now });
+  await book.look();
+  const bus = createBusWatch({ connection: () => nc, book, log, now });
   const delivery = createDeliveryWatch({ pool, url: undefined, log, now });
   await Promise.all([record.look(), bus.look(), delivery.look()]);
-  const views = () => ({ services: [], record: record.view(), bus: bus.view(), delivery: delivery.view() });
+  await book.look();
+  const views = () => ({
+    services: [],
+    record: record.view(),
+    bus: bus.view(),
+    delivery: delivery.view(),
+    disks: [],
+    canary: { state: "off" as const, release: null, at: null, tookMs: null, says: null },
+    incidents: book.list(),
+  });
   const status = () => statusOf({ definition, hash }, views(), now());
-  return buildWatch({ log, metrics: createMetrics("watch"), definition, status });
+  return buildWatch({
+    log,
+    metrics: createMetrics("watch"),
+    definition,
+    status,
+    bell: createBell(),
+    history: (state) => record.history(state),
+    book,
+    runbook: async () => undefined,
+    shell: undefined,
+    decisions: { ingest: undefined, fetch, nextSequence: async () => 1 },
+    access: {
+      sessions: createSessions(now),
+      provider: undefined,
+      linkFile: undefined,
+      token: TOKEN,
+      secure: false,
+      now,
+    },
+  });
 }
 
 async function ingestApp(harness: Harness, nc: NatsConnection): Promise<App> {
@@ -153,12 +187,16 @@ async function ingestApp(harness: Harness, nc: NatsConnection): Promise<App> {
       charged: createRecent(),
       verifying: room(),
       now,
+      alarms: createAlarms(() => undefined, now),
     },
     addresses: createBuckets(PLENTY),
     room: room(),
     bus: createBus({ nc, definition, sealer, now, log }),
   });
 }
+
+/** With which a script reads watch; nobody else looks at it. */
+const TOKEN = "the-token-of-the-measurement";
 
 export interface Asked {
   url: string;
@@ -171,7 +209,7 @@ const agent = new Agent({ keepAlive: true });
 
 /** Milliseconds from sending a request, on a connection that stands, to the end of its answer. */
 export function timeOf({ url, method, path, body }: Asked): Promise<number> {
-  const headers = body === undefined ? {} : { "content-type": "application/jose" };
+  const headers = body === undefined ? { authorization: `Bearer ${TOKEN}` } : { "content-type": "application/jose" };
   return new Promise((resolve, reject) => {
     const started = performance.now();
     const sent = request(new URL(path, url), { method, headers, agent }, (answer) => {

@@ -56,8 +56,10 @@ const RIGHTS: Record<Role, Partial<Record<string, string[]>>> = {
     call: ["release.record_delivery"],
   },
   watch: {
-    select: words(`ledger.checkpoint ledger.entry ledger.gate_fact ledger.head ledger.lift release.delivery
-      release.key_share`),
+    select: words(`ledger.checkpoint ledger.cosignature ledger.entry ledger.gate_fact ledger.head ledger.lift
+      release.delivery release.key_share watch.delivered watch.incident_event watch.position`),
+    insert: words("watch.delivered watch.incident_event watch.position"),
+    update: words("watch.delivered watch.position"),
   },
 };
 

@@ -55,6 +55,9 @@ export interface Harness {
 }
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url));
+/** With which a test reads watch, as a script would: `fetch(url, { headers: watchHeaders })`. */
+const WATCH_TOKEN = "the-token-of-every-harness";
+export const watchHeaders = { authorization: `Bearer ${WATCH_TOKEN}` };
 /** A connection that is being closed is still seen for a moment. */
 const LEAK_MS = 5_000;
 const AGAIN_MS = 20_000;
@@ -236,7 +239,7 @@ async function leaksOf(serverUrl: string, database: string): Promise<string[]> {
 }
 
 type Files = Record<
-  "definition" | "signatures" | "authority" | "vault" | "ledger" | "tabulate" | "recount" | "release",
+  "definition" | "signatures" | "authority" | "vault" | "ledger" | "tabulate" | "recount" | "release" | "watch",
   string
 >;
 
@@ -259,6 +262,7 @@ async function writeFiles(folder: string, sample: Sample): Promise<Files> {
     tabulate: await key("tabulate"),
     recount: await key("recount"),
     release: await write("release.json", JSON.stringify(sample.keys.get("release-1")?.jwk)),
+    watch: await write("watch.token", WATCH_TOKEN),
   };
 }
 
@@ -275,6 +279,7 @@ function envOf(harness: Harness, service: ServiceName, files: Files): Record<str
     SCRUTIN_PARENT: "1",
     ...(service === "ingest" ? {} : { DATABASE_URL: harness.databaseUrl(service) }),
     ...(service === "release" && harness.sample.definition.publication ? { SCRUTIN_KEY_FILE: files.release } : {}),
+    ...(service === "watch" ? { SCRUTIN_WATCH_TOKEN_FILE: files.watch } : {}),
     ...(ownsKey ? { SCRUTIN_KEY_FILE: files[service], SCRUTIN_VAULT_KEY_FILE: files.vault } : {}),
   };
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Child } from "../infra/stack/processes.ts";
 import { type Sample, sampleCommon, sampleDefinition, signSample } from "../shared/definition/sample.ts";
 import type { Statement, Tally } from "../shared/statement/types.ts";
-import { type Harness, startHarness } from "./harness.ts";
+import { type Harness, startHarness, watchHeaders } from "./harness.ts";
 import { eventually } from "./ledger.ts";
 import { listen, type SeenMessage } from "./side-channel-seen.ts";
 
@@ -170,7 +170,9 @@ async function settled({ harness, services, statements }: Night): Promise<void> 
     }, 60_000);
   const watch = services.get("watch")?.url;
   await eventually(async () => {
-    const { log } = (await (await fetch(`${watch}/v1/status`)).json()) as { log: { size: number } | null };
+    const { log } = (await (await fetch(`${watch}/v1/status`, { headers: watchHeaders })).json()) as {
+      log: { size: number } | null;
+    };
     return log?.size === size;
   });
   const release = services.get("release")?.url;

@@ -3,6 +3,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { NatsConnection } from "nats";
 import type { Harness } from "./harness.ts";
+import { watchHeaders } from "./harness.ts";
 
 /**
  * What an outsider or an operator sees of a night, with identifiers, hashes, times and ciphertext taken out: of each of these only its
@@ -20,6 +21,10 @@ export function plainOf(text: string): string {
       .replaceAll(/\b[0-9a-f]{32,}\b/g, (hex) => `<${hex.length} hex>`)
       .replaceAll(/_INBOX\.([a-z]+)\.[A-Za-z0-9.]+/g, "_INBOX.$1.<id>")
       .replaceAll(/[A-Za-z0-9+/_-]{40,}={0,2}/g, (code) => `<${code.length} base64>`)
+      .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "<uuid>")
+      // How many statements came in the last seconds, and minutes.
+      .replaceAll(/("recent":)\[[\d,]*\](,"expected")/g, "$1<n>$2")
+      .replaceAll(/("perMinute":)\d+/g, "$1<n>")
       .replaceAll(/("(?:ms|ageMs|byMs|spreadMs)":)[\d.]+/g, "$1<n>")
       .replaceAll(/checkpoint \d+ ms old/g, "checkpoint <n> ms old")
       // Half of what is kept there are heartbeats: how many, the clock says.
@@ -76,8 +81,11 @@ export async function ask(
   path: string,
   body?: { type: string; bytes: Uint8Array },
 ): Promise<SeenAnswer> {
-  const headers: Record<string, string | number> =
-    body === undefined ? {} : { "content-type": body.type, "content-length": body.bytes.length };
+  const headers: Record<string, string | number> = {
+    ...(body === undefined ? {} : { "content-type": body.type, "content-length": body.bytes.length }),
+    // As somebody who may look: what others see is less.
+    ...(service === "watch" ? watchHeaders : {}),
+  };
   const { status, rawHeaders, bytes } = await exchange(new URL(url), method, path, headers, body?.bytes);
   const asked = `${service} ${method} ${plainOf(path)}`;
   const seen: string[] = [];
@@ -172,6 +180,8 @@ export async function rowsOf({ query }: Harness): Promise<Record<string, string[
 function rowOf(table: string, row: Record<string, unknown>): string {
   const columns = Object.entries(row).map(([name, value]) => {
     if (PACED.has(table) && name === "size") return `${name}: <n>`;
+    // How far watch has read EVENTS, of which half are hints.
+    if (table === 'watch."position"' && name === "seq") return `${name}: <n>`;
     if (value instanceof Uint8Array) return `${name}: ${bytesOf(value)}`;
     return `${name}: ${plainOf(JSON.stringify(value))}`;
   });

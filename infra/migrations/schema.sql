@@ -43,6 +43,9 @@ grant usage on schema tabulate to scrutin_recount;
 grant usage on schema tabulate to scrutin_release;
 grant usage on schema tabulate to scrutin_tabulate;
 
+create schema watch authorization scrutin_owner;
+grant usage on schema watch to scrutin_watch;
+
 -- Tables
 
 create table ledger.checkpoint (
@@ -75,6 +78,7 @@ CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON ledger.cosignat
 -- only_grows fires always
 grant insert, select on ledger.cosignature to scrutin_ledger;
 grant select on ledger.cosignature to scrutin_release;
+grant select on ledger.cosignature to scrutin_watch;
 
 create table ledger.data_key (
   id bytea not null,
@@ -397,6 +401,53 @@ grant select on tabulate.proposal to scrutin_tabulate;
 -- column payload: {scrutin_tabulate=a/scrutin_owner}
 -- column signature: {scrutin_tabulate=a/scrutin_owner}
 
+create table watch."position" (
+  service text not null,
+  created timestamp with time zone not null,
+  seq bigint not null,
+  constraint position_pkey PRIMARY KEY (service),
+  constraint position_seq_check CHECK ((seq >= 0)),
+  constraint position_service_check CHECK ((length(service) <= 32))
+);
+-- owner scrutin_owner
+grant insert, select, update on watch."position" to scrutin_watch;
+
+create table watch.delivered (
+  receiver text not null,
+  id bigint not null,
+  constraint delivered_pkey PRIMARY KEY (receiver),
+  constraint delivered_id_check CHECK ((id >= 0)),
+  constraint delivered_receiver_check CHECK ((length(receiver) <= 64))
+);
+-- owner scrutin_owner
+grant insert, select, update on watch.delivered to scrutin_watch;
+
+create table watch.incident_event (
+  incident uuid not null,
+  id bigint not null generated always as identity,
+  kind text not null,
+  at timestamp with time zone not null default clock_timestamp(),
+  who text,
+  says text,
+  detail jsonb not null default '{}'::jsonb,
+  constraint incident_event_pkey PRIMARY KEY (id),
+  constraint incident_event_detail_check CHECK ((octet_length((detail)::text) <= 4096)),
+  constraint incident_event_id_check CHECK ((id <= 200000)),
+  constraint incident_event_kind_check CHECK ((kind = ANY (ARRAY['raised'::text, 'repeated'::text, 'ended'::text, 'escalated'::text, 'acknowledged'::text, 'explained'::text, 'closed'::text]))),
+  constraint incident_event_says_check CHECK (((length(says) >= 1) AND (length(says) <= 2000))),
+  constraint incident_event_who_check CHECK (((length(who) >= 1) AND (length(who) <= 200)))
+);
+-- owner scrutin_owner
+CREATE UNIQUE INDEX one_raise ON watch.incident_event USING btree (incident) WHERE (kind = 'raised'::text);
+CREATE TRIGGER only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON watch.incident_event FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+-- only_grows fires always
+grant select on watch.incident_event to scrutin_watch;
+-- column incident: {scrutin_watch=a/scrutin_owner}
+-- column kind: {scrutin_watch=a/scrutin_owner}
+-- column who: {scrutin_watch=a/scrutin_owner}
+-- column says: {scrutin_watch=a/scrutin_owner}
+-- column detail: {scrutin_watch=a/scrutin_owner}
+
 -- Views and sequences
 
 create view ledger.announced as
@@ -408,6 +459,9 @@ create view ledger.announced as
   WHERE (e.type = 'release'::text);
 -- owner scrutin_owner
 grant select on ledger.announced to scrutin_watch;
+
+create sequence watch.incident_event_id_seq as bigint start 1 increment 1 minvalue 1 maxvalue 9223372036854775807;
+-- owner scrutin_owner
 
 -- Functions
 

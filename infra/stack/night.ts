@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { inWords } from "./child.ts";
 import type { Report } from "./report.ts";
-import { prepareNight } from "./run-night.ts";
+import { type Night, prepareNight } from "./run-night.ts";
 
 const HELP = `Runs the European election night of 2024 on this machine, with real servers and real signatures, as an exercise.
 
@@ -67,11 +67,12 @@ async function main(): Promise<number> {
     databaseUrl: process.env.DATABASE_URL,
     natsUrl: process.env.NATS_URL,
   });
+  say(`Watch it, with a link that signs one operator in, once: ${night.stack.signIn}`);
   try {
     const { report, broken } = await night.run();
     if (options.report !== undefined) await writeFile(options.report, `${JSON.stringify(report, null, 2)}\n`);
     tell(report, broken);
-    if (options.keep) await kept(report, night.folder, stopping.signal);
+    if (options.keep) await kept(report, night, stopping.signal);
     return broken.length === 0 ? 0 : 1;
   } finally {
     say("stopping");
@@ -106,7 +107,7 @@ function tell(report: Report, broken: string[]): void {
   for (const line of broken) say(`BROKEN: ${line}`);
 }
 
-async function kept({ addresses }: Report, folder: string, signal: AbortSignal): Promise<void> {
+async function kept({ addresses }: Report, { folder }: Night, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   say(`Every release lies in ${join(folder, "bundles")} as files for any web server, or none: open latest/index.html.`);
   say(

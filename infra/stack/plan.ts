@@ -44,6 +44,36 @@ export function closeOf(definition: Definition, state: string): number {
   return Math.max(...closings);
 }
 
+/** Points of a curve: more of them show nothing more. */
+const CURVE_POINTS = 40;
+const STEP_S = 0.001;
+
+/** What is expected of the feeds if everybody keeps to the plan: by state, points of seconds after its close and share of its units. */
+export function curvesOf(plan: readonly Planned[], definition: Definition): Record<string, [number, number][]> {
+  const curves: Record<string, [number, number][]> = {};
+  for (const { id, units } of definition.states) {
+    const expected = units.reduce((sum, { ids }) => sum + ids.length, 0);
+    const close = closeOf(definition, id);
+    const points: [number, number][] = [[0, 0]];
+    let tallies = 0;
+    const own = plan
+      .filter(({ state, saying }) => state === id && saying.type === "tally")
+      .sort((a, b) => a.due - b.due);
+    for (const [n, { due, saying }] of own.entries()) {
+      tallies += saying.type === "tally" ? saying.tallies.length : 0;
+      const seconds = (due - close) / 1000;
+      const isPoint = n % Math.ceil(own.length / CURVE_POINTS) === 0 || n === own.length - 1;
+      const [before = 0, share = 0] = points.at(-1) ?? [];
+      if (!isPoint || seconds <= before + STEP_S) continue;
+      // A single statement comes at once, not little by little.
+      if (own.length < CURVE_POINTS) points.push([seconds - STEP_S, share]);
+      points.push([seconds, Math.min(1, tallies / expected)]);
+    }
+    if (points.length > 1) curves[id] = points;
+  }
+  return curves;
+}
+
 /** A moment after a close, in real ms: nobody signs in the same instant. */
 const AFTER_CLOSE_MS = 150;
 /** Around the lift nothing is due: what is counted then is what had arrived. */

@@ -8,6 +8,7 @@ import { planNight, publishedVotes } from "./feeds.ts";
 import { peakMemoryMiB } from "./memory.ts";
 import { runOffices } from "./offices.ts";
 import { type Parliament, runParliament } from "./parliament.ts";
+import { curvesOf } from "./plan.ts";
 import { recheck } from "./recheck.ts";
 import { failures, type Report, writeReport } from "./report.ts";
 import { makeSchedule, type Schedule } from "./schedule.ts";
@@ -51,6 +52,7 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
   say(`EXERCISE: the night of 9 June 2024, seed ${options.seed}; data in ${folder}`);
   let exercise: Exercise | undefined;
   let schedule: Schedule | undefined;
+  let plan: ReturnType<typeof planNight> = [];
   const stack = await startStack({
     folder,
     makeExercise: async () => {
@@ -58,6 +60,13 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
       const { at } = schedule;
       exercise = await makeNightExercise({ full: options.full, closesAt: (utc) => new Date(at(utc)) });
       return exercise;
+    },
+    // Every office keeps to the plan, as far as anybody knows beforehand.
+    curves: () => {
+      if (exercise === undefined || schedule === undefined) throw new Error("the folder of a night is always fresh");
+      const { read } = exercise.definition;
+      plan = planNight(read, schedule, options);
+      return curvesOf(plan, read);
     },
     keepData: false,
     say,
@@ -68,7 +77,7 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
     throw error;
   });
   if (exercise === undefined || schedule === undefined) throw new Error("the folder of a night is always fresh");
-  const prepared = { stack, exercise, schedule };
+  const prepared = { stack, exercise, schedule, plan };
   return {
     folder,
     stack,
@@ -82,11 +91,15 @@ export async function prepareNight(options: NightOptions): Promise<Night> {
 }
 
 async function runNight(
-  { stack, exercise, schedule }: { stack: Stack; exercise: Exercise; schedule: Schedule },
+  {
+    stack,
+    exercise,
+    schedule,
+    plan,
+  }: { stack: Stack; exercise: Exercise; schedule: Schedule; plan: ReturnType<typeof planNight> },
   options: NightOptions,
 ): Promise<{ report: Report; broken: string[] }> {
   const { read: definition, hash } = exercise.definition;
-  const plan = planNight(definition, schedule, options);
   const start = Date.now();
   const over = new AbortController();
   const ended = AbortSignal.any([options.signal, over.signal]);

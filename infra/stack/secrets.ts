@@ -137,7 +137,7 @@ const clockOf = (service: ServiceName) => [SUBJECTS.beat(service), BEAT];
  */
 export const SUBJECTS_OF: Record<ServiceName, { publish: string[]; subscribe: string[] }> = {
   ingest: {
-    publish: [SUBJECTS.statement("*"), SUBJECTS.ask, SUBJECTS.find, SUBJECTS.keys],
+    publish: [SUBJECTS.statement("*"), SUBJECTS.ask, SUBJECTS.find, SUBJECTS.keys, SUBJECTS.incident("ingest")],
     subscribe: [SUBJECTS.receipt("*"), SUBJECTS.key],
   },
   ledger: {

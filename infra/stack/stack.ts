@@ -1,4 +1,4 @@
-import { createPrivateKey } from "node:crypto";
+import { createPrivateKey, randomBytes } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { type Certificates, certifyDoor, makeCertificates } from "./certificates
 import { missing, type Say } from "./child.ts";
 import { type Database, openDatabase, type Role, withoutPassword } from "./database.ts";
 import { keepUp } from "./keep-up.ts";
+import { builtPage } from "./page.ts";
 import { removePostgres, startPostgres } from "./postgres.ts";
 import { type Child, supervise } from "./processes.ts";
 import {
@@ -31,6 +32,9 @@ export interface Exercise {
   secrets: Secrets;
 }
 
+/** By state: seconds after its close, and the share of its units that has reported by then; both rise. */
+export type Curves = Readonly<Record<string, readonly (readonly [number, number])[]>>;
+
 export interface StackOptions {
   /** A folder that belongs to this stack alone. One that a stopped stack kept is taken up where it was left. */
   folder: string;
@@ -38,6 +42,8 @@ export interface StackOptions {
   makeExercise: () => Promise<Exercise>;
   /** Leave database, streams and files where they are when the stack stops. */
   keepData: boolean;
+  /** What is expected of the states' feeds, for watch: points of seconds after the close and share of the units. */
+  curves?: (() => Curves) | undefined;
   say: Say;
   /** Servers that are there already; without them the stack starts its own. */
   databaseUrl?: string | undefined;
@@ -46,6 +52,10 @@ export interface StackOptions {
 
 export interface Stack {
   addresses: { ingest: string; release: string; watch: string };
+  /** A link that signs one operator in at watch, once. */
+  signIn: string;
+  /** The file of the token with which scripts read watch. */
+  watchToken: string;
   /** Files that a person or a client reads: the definition's bytes and the folder of JWKs. */
   definitionFile: string;
   keysFolder: string;
@@ -85,6 +95,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const { folder, say } = options;
   const { endings, servers } = parts;
+  const page = builtPage(say);
+  void page.catch(() => undefined); // told where it is awaited
   await mkdir(folder, { recursive: true, mode: 0o711 });
   const before = await readKept(folder);
   const clients = ["postgres", ...[...SERVICES, "stack" as const].map(nameOnCertificate)];
@@ -100,6 +112,7 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
   const files = await prepareFiles(options, before);
   const kept: Kept = { database: database.name, users: bus.users, secrets: files.secrets };
   await writeSecret(keptFile(folder), JSON.stringify(kept));
+  const curves = await writeCurves(folder, before === undefined ? options.curves?.() : undefined);
   const services = new Map<ServiceName, Child>();
   const common = {
     HOST: "127.0.0.1",
@@ -146,9 +159,21 @@ async function bringUp(options: StackOptions, parts: Parts): Promise<Stack> {
     }),
   ]);
   const watched = JSON.stringify({ ingest, ledger, tabulate, recount, release });
-  const watch = await start("watch", { ...(await record("watch")), SCRUTIN_SERVICES: watched });
+  const access = await writeAccess(folder);
+  const watch = await start("watch", {
+    ...(await record("watch")),
+    SCRUTIN_SERVICES: watched,
+    SCRUTIN_DISKS: folder,
+    SCRUTIN_CANARY_FOLDER: join(folder, "canary"),
+    SCRUTIN_LINK_FILE: access.linkFile,
+    SCRUTIN_WATCH_TOKEN_FILE: access.tokenFile,
+    SCRUTIN_PAGE_FOLDER: await page,
+    ...(curves === undefined ? {} : { SCRUTIN_CURVES: curves }),
+  });
   return {
     addresses: { ingest, release, watch },
+    signIn: `${watch}/sign-in#${access.link}`,
+    watchToken: access.tokenFile,
     definitionFile: files.definition,
     keysFolder: files.secrets.people,
     database,
@@ -191,6 +216,23 @@ async function recordOf(folder: string, database: Database, role: Role): Promise
   const file = join(folder, "secrets", `${role}.password`);
   await writeSecret(file, password);
   return { DATABASE_URL: url, SCRUTIN_DATABASE_PASSWORD_FILE: file };
+}
+
+/** For operators: the secret of a link that signs one of them in, anew at every start, and a token for scripts. */
+async function writeAccess(folder: string): Promise<{ link: string; linkFile: string; tokenFile: string }> {
+  const link = randomBytes(24).toString("base64url");
+  const linkFile = join(folder, "secrets", "watch.link");
+  const tokenFile = join(folder, "secrets", "watch.token");
+  await writeSecret(linkFile, `${link}\n`);
+  await writeSecret(tokenFile, `${randomBytes(24).toString("base64url")}\n`);
+  return { link, linkFile, tokenFile };
+}
+
+async function writeCurves(folder: string, curves: Curves | undefined): Promise<string | undefined> {
+  if (curves === undefined) return undefined;
+  const path = join(folder, "curves.json");
+  await writeFile(path, JSON.stringify(curves));
+  return path;
 }
 
 /** A fresh certificate of the kept key, by which the definition knows the door. */

@@ -74,9 +74,9 @@ async function main(): Promise<number> {
     databaseUrl: process.env.DATABASE_URL,
     natsUrl: process.env.NATS_URL,
   });
-  const { addresses, definitionFile, keysFolder } = stack;
+  const { addresses, definitionFile, keysFolder, signIn, watchToken } = stack;
   if (options.stack !== undefined) {
-    const text = JSON.stringify({ addresses, definition: definitionFile, keys: keysFolder }, null, 2);
+    const text = JSON.stringify({ addresses, definition: definitionFile, keys: keysFolder, watchToken }, null, 2);
     await writeFile(options.stack, `${text}\n`);
   }
   say("");
@@ -84,6 +84,7 @@ async function main(): Promise<number> {
   say(`  offices push to      ${addresses.ingest}/v1/statements`);
   say(`  the Parliament pulls ${addresses.release}/`);
   say(`  operators watch      ${addresses.watch}/`);
+  say(`  sign in there, once  ${signIn}`);
   say(`  definition           ${definitionFile}`);
   say(`  keys of the offices  ${keysFolder}`);
   say("Ctrl-C ends it.");

@@ -81,7 +81,9 @@ async function take(c: Context<Env>, { definition, door, addresses, room, bus }:
   const held = room.hold(address);
   try {
     const authentic = await admit(door, await readBody(c, MAX_STATEMENT_BYTES, held.grow), address);
-    const receipt = authentic.ended ? await recall(bus, authentic) : await bus.carry(authentic, wait_s * 1000);
+    const receipt = authentic.ended
+      ? await recall(bus, authentic, door, address)
+      : await bus.carry(authentic, wait_s * 1000);
     return receipt === undefined ? received(c, authentic) : answered(c, authentic, receipt, definition);
   } finally {
     held.release();
@@ -89,10 +91,11 @@ async function take(c: Context<Env>, { definition, door, addresses, room, bus }:
 }
 
 /** A key that has ended may still ask for the receipts of what it sent, its own rotation among it. */
-async function recall(bus: Bus, authentic: Authentic): Promise<string> {
+async function recall(bus: Bus, authentic: Authentic, door: Door, address: string): Promise<string> {
   const receipt = await bus.recall(authentic);
-  if (receipt === undefined) throw new Problem("key.ended");
-  return receipt;
+  if (receipt !== undefined) return receipt;
+  door.alarms.refused("key.ended", authentic.kids, address);
+  throw new Problem("key.ended");
 }
 
 /**

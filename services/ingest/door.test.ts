@@ -10,6 +10,7 @@ import { createKeyBook } from "../../shared/ledger/keys.ts";
 import { createBuckets, createRoom } from "../../shared/platform/bounds.ts";
 import type { Problem } from "../../shared/platform/http.ts";
 import type { Statement } from "../../shared/statement/types.ts";
+import { createAlarms } from "./alarms.ts";
 import { waitOf } from "./app.ts";
 import { admit, type Door } from "./door.ts";
 import { createRecent } from "./limits.ts";
@@ -41,6 +42,10 @@ function doorWith(changes: Partial<Door> = {}): Door {
     verifying: createRoom(512, 512),
     now: () => 0,
     verified: () => undefined,
+    alarms: createAlarms(
+      () => undefined,
+      () => 0,
+    ),
     ...changes,
   };
 }

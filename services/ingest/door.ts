@@ -7,6 +7,7 @@ import { Problem } from "../../shared/platform/http.ts";
 import { type Authenticity, authenticate, refusalOf, tooFewSigned } from "../../shared/statement/authentic.ts";
 import { type Envelope, openEnvelope } from "../../shared/statement/jws.ts";
 import type { Statement } from "../../shared/statement/types.ts";
+import type { Alarms } from "./alarms.ts";
 import type { Recent } from "./limits.ts";
 
 /** A statement that is well formed and authentic. */
@@ -17,6 +18,8 @@ export interface Authentic {
   statement: Statement;
   /** In the envelope. */
   signatures: number;
+  /** Ids of its keys, in the order of their signatures. */
+  kids: string[];
   /** One of its keys has been replaced or revoked: nothing new is taken from it. */
   ended: boolean;
 }
@@ -36,6 +39,7 @@ export interface Door {
   now(): number;
   /** Told how long each verification took, in seconds. */
   verified(seconds: number): void;
+  alarms: Alarms;
 }
 
 /** A moment: the thread pool works off a full queue in some milliseconds. */
@@ -50,6 +54,19 @@ export async function admit(door: Door, bytes: Uint8Array, address: string): Pro
   const opened = openEnvelope(bytes);
   if (opened.kind === "refused") throw new Problem(opened.code);
   const { envelope } = opened;
+  try {
+    return await admitEnvelope(door, bytes, envelope, address);
+  } catch (error) {
+    if (error instanceof Problem) door.alarms.refused(error.code, knownKeys(door, envelope), address);
+    throw error;
+  }
+}
+
+/** Of the keys that an envelope claims, those that there are. */
+const knownKeys = (door: Door, envelope: Envelope) =>
+  envelope.signatures.map(({ kid }) => kid).filter((kid) => door.signers.has(kid));
+
+async function admitEnvelope(door: Door, bytes: Uint8Array, envelope: Envelope, address: string): Promise<Authentic> {
   chargeClaims(door, envelope, address);
   const authenticity = await verify(door, envelope);
   chargeKeys(door, envelope, authenticity);
@@ -62,7 +79,8 @@ export async function admit(door: Door, bytes: Uint8Array, address: string): Pro
   if (isOriginDecision(statement)) throw new Problem("decision.origin-at-start");
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   const signatures = envelope.signatures.length;
-  return { bytes, sha256, statement, signatures, ended: hasEndedSigner(door.signers, statement, keys) };
+  const kids = keys.map(({ id }) => id);
+  return { bytes, sha256, statement, signatures, kids, ended: hasEndedSigner(door.signers, statement, keys) };
 }
 
 /** A forger who floods under another's key id spends the share of the own address, never the key's. */
@@ -82,6 +100,7 @@ function chargeKeys(door: Door, envelope: Envelope, authenticity: Authenticity):
   // A newcomer has no share yet, whatever it calls itself: who makes keys up spends the shares of those who sign for them.
   const known = held.filter((signer) => door.signers.get(signer.key.id) === signer);
   if (!door.charged.has(payload)) for (const { key } of known) charge(door.keys.take(key.id, door.now()));
+  else for (const { key } of known) door.alarms.repeated(key.id);
   door.charged.add(payload);
 }
 

@@ -12,9 +12,11 @@ import {
 import { LISTEN, NATS, readListen, readNats } from "../../shared/platform/credentials.ts";
 import { pinProblem } from "../../shared/platform/door.ts";
 import { serve } from "../../shared/platform/http.ts";
+import { incidentsOf } from "../../shared/platform/incidents.ts";
 import { announce, runService } from "../../shared/platform/lifecycle.ts";
 import { openNats } from "../../shared/platform/nats.ts";
 import { createSealer } from "../../shared/platform/seal.ts";
+import { createAlarms } from "./alarms.ts";
 import { buildApp } from "./app.ts";
 import { createBus } from "./bus.ts";
 import { followKeys } from "./keys.ts";
@@ -74,6 +76,7 @@ runService("ingest", async ({ log, metrics, onStop, fail }) => {
       charged: createRecent(),
       verifying: createRoom(MAX_VERIFYING, MAX_VERIFYING),
       now: systemClock,
+      alarms: createAlarms(incidentsOf("ingest", nc, log), systemClock),
     },
     addresses: createBuckets(config.INGEST_RATE_ADDRESS),
     room: createRoom(MAX_BYTES_IN_HAND, MAX_BYTES_PER_ADDRESS),

@@ -7,6 +7,7 @@ import type { Env } from "../../shared/platform/http.ts";
 import { createHeardLog } from "../../shared/platform/log-fixture.ts";
 import { createMetrics } from "../../shared/platform/metrics.ts";
 import { MAX_STATEMENT_BYTES } from "../../shared/statement/jws.ts";
+import { createAlarms } from "./alarms.ts";
 import { buildApp, type IngestDeps } from "./app.ts";
 import type { Bus } from "./bus.ts";
 import { createRecent } from "./limits.ts";
@@ -38,6 +39,10 @@ function doorWith(changes: { addresses?: Rate; claims?: Rate; bytes?: [number, n
       keys: createBuckets(PLENTY),
       verifying: createRoom(512, 512),
       now: () => 0,
+      alarms: createAlarms(
+        () => undefined,
+        () => 0,
+      ),
     },
     bus: {
       carry: changes.carry ?? (async () => undefined),

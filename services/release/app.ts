@@ -2,7 +2,8 @@ import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { Register } from "../../shared/definition/register.ts";
 import { answersWithin } from "../../shared/platform/answers.ts";
-import { type App, createApp, type Env, Problem } from "../../shared/platform/http.ts";
+import { addressName } from "../../shared/platform/bounds.ts";
+import { type App, createApp, type Env, Problem, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import { addApi } from "./api/serve.ts";
 import { addViews } from "./api/views.ts";
@@ -13,6 +14,7 @@ import { addLimits, createReads, type TakeRead } from "./limits.ts";
 import { addLog, type LogRoutes } from "./log-routes.ts";
 import { addOpened, type Opening } from "./opening.ts";
 import { frontPage } from "./page.ts";
+import { createProbing } from "./probing.ts";
 import { answerPreflights, READABLE } from "./reading.ts";
 import {
   type Caching,
@@ -47,6 +49,8 @@ export interface ReleaseDeps extends LogRoutes {
   signFile?: FileRoutes["signFile"];
   /** Shared with whatever answers beside the app. */
   takeRead?: TakeRead;
+  /** Told of an address that has asked in many ways for what is under embargo. */
+  probed?: (address: string, ways: number) => void;
   /** Whole seconds from 1 to 5, drawn anew each time: whoever is refused comes back at a time that says nothing. */
   retrySeconds: () => number;
   status: () => { looked: boolean; broken: boolean };
@@ -91,12 +95,18 @@ export async function buildApp(deps: ReleaseDeps): Promise<App> {
   addLimits(app, deps.takeRead ?? createReads(deps.now));
   const hold = createHold(deps.stream.news, MAX_HELD);
   const isShut = () => shelf.latest() === undefined;
+  const probing = createProbing(deps.now);
   // Asked of the path as the router sees it, for every method and suffix: nothing below tells what exists.
   app.use("*", async (c, next) => {
     const { method, path } = c.req;
     if (isShut() && isEmbargoed(method, path)) {
       if (AWAITED.has(path)) await hold(c, isShut);
-      if (isShut()) throw READ.has(method) ? embargo(deps.retrySeconds) : onlyRead();
+      if (isShut()) {
+        const address = addressName(remoteAddress(c));
+        const ways = probing.refused(address, method, path);
+        if (ways !== undefined) deps.probed?.(address, ways);
+        throw READ.has(method) ? embargo(deps.retrySeconds) : onlyRead();
+      }
     }
     await next();
   });

@@ -132,6 +132,8 @@ runService("release", async ({ log, metrics, onStop, fail }) => {
   const takeRead = createReads(() => performance.now());
   const app = await buildApp({
     takeRead,
+    probed: (address, ways) =>
+      void raise({ code: "embargo.probed", about: `address ${address}`, evidence: { differentRequests: ways } }),
     log,
     metrics,
     register,

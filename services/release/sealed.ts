@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { type Bell, createBell } from "../../shared/platform/bell.ts";
 import { addressName, createBuckets, type Rate } from "../../shared/platform/bounds.ts";
 import { type App, Problem, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
@@ -8,7 +9,7 @@ import { encodeSealedCopy } from "../../shared/platform/sealed-copy.ts";
 import { bytes, get, given, HELD, header, inPath, refused, UNKNOWN } from "./api/components.ts";
 import { type Caching, matches, plain, type Representation, respond } from "./representation.ts";
 import type { SealedPair } from "./store.ts";
-import { type Bell, createBell, createHold } from "./wait.ts";
+import { createHold } from "./wait.ts";
 
 /**
  * The next release as it lies sealed, for the Parliament alone: whoever holds it when its key comes has the result after 32 bytes. Nothing

@@ -1,9 +1,9 @@
 import type { Context } from "hono";
+import { type Bell, createBell } from "../../shared/platform/bell.ts";
 import { addressName, createRoom } from "../../shared/platform/bounds.ts";
 import { type App, type Env, Problem, remoteAddress } from "../../shared/platform/http.ts";
 import type { Metrics } from "../../shared/platform/metrics.ts";
 import type { Listed, Shelf } from "./shelf.ts";
-import { type Bell, createBell } from "./wait.ts";
 
 /**
  * `/v1/stream`: each release the moment that it is served, as server-sent events (WHATWG HTML, 9.2). It is open before the lift too, and

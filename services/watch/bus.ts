@@ -1,8 +1,9 @@
-import { type JetStreamManager, type NatsConnection, NatsError } from "nats";
+import { DiscardPolicy, type JetStreamManager, type NatsConnection, NatsError } from "nats";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { RAISERS, type Raiser } from "../../shared/platform/incidents.ts";
 import { STREAMS, SUBJECTS } from "../../shared/platform/nats.ts";
+import type { IncidentBook, Raised } from "./incidents/book.ts";
 import { isoOrNull, notSeen, see } from "./seen.ts";
 
 /** What NATS, the road, says. */
@@ -10,15 +11,14 @@ export interface BusView {
   nats: {
     well: boolean;
     since: string | null;
-    streams: { name: string; messages: number; bytes: number }[];
+    /** `refuses`: when it is full it takes nothing more, and drops nothing. */
+    streams: { name: string; messages: number; bytes: number; mostBytes: number; refuses: boolean }[];
   };
+  /** What waits for the ledger; `oldest`: since when, ISO. */
+  inbox: { messages: number; oldest: string | null };
   /** The last release that `release` says it serves; null before the lift. */
   published: z.infer<typeof Published> | null;
-  incidents: IncidentView[];
 }
-
-/** Who raised it is the key that NATS let through, and `at` when NATS stored it. */
-export type IncidentView = z.infer<typeof IncidentEvent> & { service: Raiser; at: string };
 
 export interface BusWatch {
   /** One look. Never rejects. */
@@ -26,28 +26,32 @@ export interface BusWatch {
   view(): BusView;
 }
 
-/** Of each service, so that one which raises without end pushes no other's away; older ones are in the services' logs and in EVENTS. */
-export const INCIDENTS_KEPT = 50;
 /** Of each service at a look: a flood is read a little at a time, and everything else is still looked at. */
 const READ_AT_ONCE = 100;
 const ANSWER_MS = 2_000;
 
 /** What does not fit is shown as a malformed incident: whatever it was, someone raised it. */
-const IncidentEvent = z.object({ code: z.string().max(64), about: z.string().max(512).optional() });
+const IncidentEvent = z.object({
+  code: z.string().max(64),
+  about: z.string().max(512).optional(),
+  evidence: z.record(z.string().max(32), z.union([z.string().max(256), z.number()])).optional(),
+});
 const MALFORMED = "incident.malformed";
 const Published = z.object({ number: z.int(), size: z.int(), sha256: z.string().length(64) });
 
 /** `connection` is undefined until the first connection stands. */
 export function createBusWatch(opts: {
   connection: () => NatsConnection | undefined;
+  /** Where what a service raised is kept. */
+  book: Pick<IncidentBook, "take" | "takenOf">;
   log: Logger;
   now: () => number;
 }): BusWatch {
-  const { connection, log, now } = opts;
+  const { connection, book, log, now } = opts;
   let nats = notSeen();
   let streams: BusView["nats"]["streams"] = [];
+  let inbox: BusView["inbox"] = { messages: 0, oldest: null };
   let published: BusView["published"] = null;
-  const raised = RAISERS.map((service) => createRaised(service));
 
   const read = async () => {
     const nc = connection();
@@ -55,9 +59,21 @@ export function createBusWatch(opts: {
     // No look at the account first: services may not ask for it.
     const jsm = await nc.jetstreamManager({ timeout: ANSWER_MS, checkAPI: false });
     const infos = await Promise.all(Object.values(STREAMS).map((name) => jsm.streams.info(name)));
-    streams = infos.map(({ config, state }) => ({ name: config.name, messages: state.messages, bytes: state.bytes }));
+    streams = infos.map(({ config, state }) => ({
+      name: config.name,
+      messages: state.messages,
+      bytes: state.bytes,
+      mostBytes: Math.max(0, config.max_bytes),
+      refuses: config.discard === DiscardPolicy.New,
+    }));
+    const waiting = infos.find(({ config }) => config.name === STREAMS.statements)?.state;
+    const messages = waiting?.messages ?? 0;
+    inbox = { messages, oldest: messages === 0 ? null : new Date(waiting?.first_ts ?? 0).toISOString() };
     const events = infos.find(({ config }) => config.name === STREAMS.events);
-    await Promise.all(raised.map((one) => one.read(jsm, events?.state.last_seq ?? 0)));
+    if (events !== undefined) {
+      const stream = { created: new Date(events.created), last: events.state.last_seq };
+      await Promise.all(RAISERS.map((service) => readRaised(jsm, service, stream, book)));
+    }
     const last = await messageAt(jsm, { last_by_subj: SUBJECTS.published });
     published = last === undefined ? null : (Published.safeParse(jsonOf(last.data)).data ?? null);
   };
@@ -72,41 +88,30 @@ export function createBusWatch(opts: {
         nats = see(nats, false, now());
       }
     },
-    view: () => {
-      const incidents = raised
-        .flatMap((one) => one.incidents())
-        .sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
-      return { nats: { well: nats.well, since: isoOrNull(nats.since), streams }, published, incidents };
-    },
+    view: () => ({ nats: { well: nats.well, since: isoOrNull(nats.since), streams }, inbox, published }),
   };
 }
 
-/** The incidents of one service, read on from where the last look ended. */
-function createRaised(service: Raiser) {
-  let kept: IncidentView[] = [];
-  /** Where in EVENTS the next one is looked for. */
-  let next = 1;
-  const keep = (incident: IncidentView) => {
-    // One that says nothing is kept once: an answer of NATS itself can be led here, and must not push away what was meant.
-    const others = incident.code === MALFORMED ? kept.filter(({ code }) => code !== MALFORMED) : kept;
-    kept = [incident, ...others].slice(0, INCIDENTS_KEPT);
-  };
-  return {
-    async read(jsm: JetStreamManager, lastSequence: number): Promise<void> {
-      // The stream was made anew: what it held is lost, and its numbers start again.
-      if (lastSequence < next - 1) next = 1;
-      for (let count = 0; count < READ_AT_ONCE && next <= lastSequence; count++) {
-        const found = await messageAt(jsm, { seq: next, next_by_subj: SUBJECTS.incident(service) });
-        if (found === undefined) {
-          next = lastSequence + 1;
-          return;
-        }
-        keep({ ...incidentOf(found), service, at: found.time.toISOString() });
-        next = found.seq + 1;
-      }
-    },
-    incidents: () => kept,
-  };
+/** What a service raised since it was last read. Not before the book knows where that was: what was closed must not be raised again. */
+async function readRaised(
+  jsm: JetStreamManager,
+  service: Raiser,
+  stream: { created: Date; last: number },
+  book: Pick<IncidentBook, "take" | "takenOf">,
+): Promise<void> {
+  const taken = book.takenOf(service);
+  if (taken === undefined) return;
+  // A stream that was made anew: what the former held is lost, and its numbers start again.
+  const isSame = taken !== "none" && taken.created.getTime() === stream.created.getTime() && taken.seq <= stream.last;
+  const from = isSame ? taken.seq : 0;
+  let seq = from;
+  const raised: Raised[] = [];
+  while (raised.length < READ_AT_ONCE && seq < stream.last) {
+    const found = await messageAt(jsm, { seq: seq + 1, next_by_subj: SUBJECTS.incident(service) });
+    seq = found?.seq ?? stream.last;
+    if (found !== undefined) raised.push(incidentOf(found));
+  }
+  if (raised.length > 0 || !isSame) book.take(service, raised, { service, created: stream.created, seq });
 }
 
 interface Message {

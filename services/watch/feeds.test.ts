@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SAMPLE_CLOSE, sampleDefinition } from "../../shared/definition/sample.ts";
 import { addRows, createFeeds, feedViews, OVERDUE_MS } from "./feeds.ts";
 import { factsOf } from "./gate.ts";
-import type { FactRow, FeedRow } from "./store.ts";
+import { type FactRow, type FeedRow, SLICE_S } from "./store.ts";
 
 const { definition } = sampleDefinition();
 const at = (seconds: number) => new Date(SAMPLE_CLOSE + seconds * 1000);
@@ -11,6 +11,8 @@ const row = (more: Partial<FeedRow>): FeedRow => ({
   type: "tally",
   entries: 2,
   units: 30,
+  slice: Math.floor(at(5).getTime() / 1000 / SLICE_S),
+  first: at(4),
   received: at(5),
   lastIndex: 7,
   ...more,
@@ -19,7 +21,7 @@ const closed: FactRow = { index: 1, kind: "closed", state: "AT", constituency: n
 const viewOf = (rows: FeedRow[], facts: FactRow[], now: number) => {
   const feeds = createFeeds();
   addRows(feeds, rows);
-  return feedViews(definition, feeds, factsOf(definition, facts), now)[0];
+  return feedViews(definition, feeds, factsOf(definition, facts), new Map(), now)[0];
 };
 
 describe("feeds", () => {
@@ -29,13 +31,13 @@ describe("feeds", () => {
     expect([feeds.next, feeds.heard.size]).toEqual([1, 0]);
     addRows(feeds, [row({}), row({ type: "polls", entries: 1, units: 0, lastIndex: 9, received: at(3) })]);
     expect(feeds.next).toBe(10);
-    expect(feeds.heard.get("AT")).toEqual({ statements: 3, tallies: 30, lastHeard: at(5).getTime() });
+    expect(feeds.heard.get("AT")).toMatchObject({ statements: 3, tallies: 30, lastHeard: at(5).getTime() });
     addRows(feeds, []);
     expect(feeds.next).toBe(10);
   });
 
   it("shows every state of the definition, heard of or not", () => {
-    const views = feedViews(definition, createFeeds(), factsOf(definition, []), SAMPLE_CLOSE - 1);
+    const views = feedViews(definition, createFeeds(), factsOf(definition, []), new Map(), SAMPLE_CLOSE - 1);
     expect(views.map(({ state, units, lastHeard, feed }) => [state, units, lastHeard, feed])).toEqual([
       ["AT", 5, null, "waiting"],
       ["LU", 3, null, "waiting"],

@@ -2,12 +2,15 @@ import type { Pool } from "pg";
 import type { Logger } from "pino";
 import type { Definition } from "../../shared/definition/schema.ts";
 import { type ClockFloor, NO_FLOOR, raiseFloor } from "../../shared/embargo/gate.ts";
-import { addRows, createFeeds, type FeedView, feedViews } from "./feeds.ts";
+import { witnessesOf } from "../../shared/ledger/cosignature.ts";
+import type { Curves } from "./curves.ts";
+import { addRows, createFeeds, type FeedHistory, type FeedView, feedHistory, feedViews } from "./feeds.ts";
 import { factsOf, type GateView, gateView } from "./gate.ts";
-import { isoOrNull, notSeen, see } from "./seen.ts";
+import { createBehind, isoOrNull, notSeen, see } from "./seen.ts";
 import {
   type FactRow,
   type HeadRow,
+  selectCosignatures,
   selectDefinition,
   selectFacts,
   selectFeeds,
@@ -26,14 +29,27 @@ export interface RecordView {
   log: { size: number; signedAt: string; ageMs: number } | null;
   gate: GateView;
   feeds: FeedView[];
+  witnesses: WitnessesView;
   /** The last release whose key was given; null before the lift. */
   given: { number: number; size: number; at: string } | null;
+}
+
+/** How the witnesses of the definition follow the log. */
+export interface WitnessesView {
+  quorum: number;
+  /** The largest checkpoint that a quorum has cosigned. */
+  size: number;
+  /** Since when a head has waited for its quorum, ISO; null if none does. */
+  shortSince: string | null;
+  each: { name: string; size: number | null; at: string | null }[];
 }
 
 export interface RecordWatch {
   /** One look. Never rejects. */
   look(): Promise<void>;
   view(): RecordView;
+  /** A state's feed over time; undefined for one that the definition does not name. */
+  history(state: string): FeedHistory | undefined;
 }
 
 /** So many entries are summed up in one look: after a restart a whole night's log takes a few. */
@@ -44,10 +60,12 @@ export function createRecordWatch(opts: {
   definition: Definition;
   /** Of the definition, hex. */
   hash: string;
+  curves: Curves;
   log: Logger;
   now: () => number;
 }): RecordWatch {
-  const { pool, definition, now } = opts;
+  const { pool, definition, curves, now } = opts;
+  const witnesses = createWitnesses(definition);
   const feeds = createFeeds();
   let postgres = notSeen();
   let logOf: string | undefined;
@@ -71,6 +89,7 @@ export function createRecordWatch(opts: {
     facts = await selectFacts(pool);
     lift = await selectLift(pool);
     given = await selectLastGiven(pool);
+    witnesses.see(await selectCosignatures(pool), size, now());
   };
 
   return {
@@ -91,10 +110,41 @@ export function createRecordWatch(opts: {
         ownLog: logOf === undefined || logOf === opts.hash,
         log: head === undefined ? null : headView(head),
         gate: gateView(known, clocks, floor, lift?.at),
-        feeds: feedViews(definition, feeds, known, now()),
+        feeds: feedViews(definition, feeds, known, curves, now()),
+        witnesses: witnesses.view(),
         given: given === undefined ? null : { ...given, at: given.at.toISOString() },
       };
     },
+    history(state) {
+      const closes = factsOf(definition, facts).polls.filter((poll) => poll.state === state);
+      if (closes.length === 0) return undefined;
+      return feedHistory(feeds, state, curves.get(state), Math.max(...closes.map(({ closesAt }) => closesAt)));
+    },
+  };
+}
+
+function createWitnesses(definition: Definition) {
+  const { keys, quorum } = witnessesOf(definition);
+  const newest = new Map<string, { size: number; at: Date }>();
+  const behind = createBehind();
+  let covered = 0;
+  return {
+    see(rows: Awaited<ReturnType<typeof selectCosignatures>>, head: number, nowMs: number) {
+      for (const { witness, size, at } of rows)
+        if ((newest.get(witness)?.size ?? 0) < size) newest.set(witness, { size, at });
+      const sizes = keys.map(({ name }) => newest.get(name)?.size ?? 0).sort((a, b) => b - a);
+      covered = sizes[quorum - 1] ?? 0;
+      if (quorum > 0) behind.see(covered, head, nowMs);
+    },
+    view: (): WitnessesView => ({
+      quorum,
+      size: covered,
+      shortSince: isoOrNull(behind.since()),
+      each: keys.map(({ name }) => {
+        const last = newest.get(name);
+        return { name, size: last?.size ?? null, at: last?.at.toISOString() ?? null };
+      }),
+    }),
   };
 }
 

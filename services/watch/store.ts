@@ -4,27 +4,42 @@ import type { Pool, PoolClient } from "pg";
 
 type Db = Pool | PoolClient;
 
-/** What entries of one state and type say in sum. */
+/** What entries of one state and type, received in one slice of time, say in sum. */
 export interface FeedRow {
   state: string;
   type: string;
+  /** Which slice: seconds since the epoch, divided by its length. */
+  slice: number;
   entries: number;
   /** Tallies that the statements hold, corrections counted again. */
   units: number;
+  first: Date;
   received: Date;
   lastIndex: number;
 }
 
+/** The length of a slice, seconds. */
+export const SLICE_S = 5;
+
 /**
- * Entries `from`, …, at most `limit` of them, in sum by state and type. Entries appear in the order of their index and never
+ * Entries `from`, …, at most `limit` of them, in sum by state, type and slice. Entries appear in the order of their index and never
  * change, so a sum goes on where the last one ended.
  */
 export async function selectFeeds(db: Db, from: number, limit: number): Promise<FeedRow[]> {
   const { rows } = await db.query<FeedRow>(
-    `select state, type, count(*) as entries, max(received) as received, max(index) as "lastIndex",
+    `select state, type, floor(extract(epoch from received) / ${SLICE_S})::bigint as slice,
+            count(*) as entries, min(received) as first, max(received) as received, max(index) as "lastIndex",
             coalesce(sum((convert_from(body, 'UTF8')::jsonb ->> 'units')::bigint), 0)::bigint as units
-       from ledger.entry where index >= $1 and index < $1 + $2 group by state, type`,
+       from ledger.entry where index >= $1 and index < $1 + $2 group by state, type, slice`,
     [from, limit],
+  );
+  return rows;
+}
+
+/** The newest cosignatures of checkpoints, the largest size first. */
+export async function selectCosignatures(db: Db): Promise<{ size: number; witness: string; at: Date }[]> {
+  const { rows } = await db.query<{ size: number; witness: string; at: Date }>(
+    "select size, witness, cosigned_at as at from ledger.cosignature order by size desc limit 64",
   );
   return rows;
 }
@@ -109,4 +124,13 @@ export async function selectPostgresTime(db: Db): Promise<Date> {
   const { rows } = await db.query<{ now: Date }>("select clock_timestamp() as now");
   if (rows[0] === undefined) throw new Error("Postgres gave no time");
   return rows[0].now;
+}
+
+/** The first sequence number that a key has not used. */
+export async function selectNextSequence(db: Db, key: string): Promise<number> {
+  const { rows } = await db.query<{ next: number }>(
+    "select coalesce(max(sequence), 0) + 1 as next from ledger.entry where key = $1",
+    [key],
+  );
+  return rows[0]?.next ?? 1;
 }

@@ -3,7 +3,7 @@ import type { Child } from "../../infra/stack/processes.ts";
 import { SAMPLE_CLOSE, sampleDefinition } from "../../shared/definition/sample.ts";
 import type { Raiser } from "../../shared/platform/incidents.ts";
 import { SUBJECTS } from "../../shared/platform/nats.ts";
-import { type Harness, startHarness } from "../../test/harness.ts";
+import { type Harness, startHarness, watchHeaders } from "../../test/harness.ts";
 import { eventually } from "../../test/ledger.ts";
 import { openWrittenLog, speakers, type WrittenLog } from "../../test/written-log.ts";
 import type { Status } from "./status.ts";
@@ -19,7 +19,8 @@ let say: ReturnType<typeof speakers>;
 let release: Child;
 let watch: Child;
 
-const statusOf = async (child: Child) => (await (await fetch(`${child.url}/v1/status`)).json()) as Status;
+const statusOf = async (child: Child) =>
+  (await (await fetch(`${child.url}/v1/status`, { headers: watchHeaders })).json()) as Status;
 const until = (what: (status: Status) => boolean, child = watch) => eventually(async () => what(await statusOf(child)));
 
 beforeAll(async () => {
@@ -43,7 +44,7 @@ describe("the watch service", () => {
     expect(dependencies.postgres).toMatchObject({ well: true, ownLog: true });
     expect(dependencies.nats.streams.map(({ name }) => name)).toEqual(["STATEMENTS", "EVENTS", "CLOCK"]);
     expect(head?.size).toBe(1);
-    expect(incidents).toEqual([]);
+    expect(incidents.filter(({ service }) => service !== "watch")).toEqual([]);
     expect((await fetch(`${watch.url}/readyz`)).status).toBe(200);
   });
 
@@ -72,15 +73,30 @@ describe("the watch service", () => {
     await raise({ code: "key.equivocation" });
     const codes = ["incident.malformed", "key.equivocation", "recount.differs", "sequence.gap"];
     for (let n = 0; n < 3; n++) await raise(["not an incident"]);
-    await until(({ incidents }) => incidents.length === 4);
-    const { incidents } = await statusOf(watch);
-    expect(incidents.map(({ code }) => code)).toEqual(codes);
+    const raisedOf = ({ incidents }: Status) => incidents.filter(({ service }) => service !== "watch");
+    await until((status) => raisedOf(status).length === 4);
+    const incidents = raisedOf(await statusOf(watch));
+    // The gravest first.
+    expect(incidents.map(({ severity }) => severity)).toEqual(["critical", "critical", "minor", "minor"]);
+    expect(incidents.map(({ code }) => code).sort()).toEqual(codes);
+    expect(incidents.find(({ code }) => code === "incident.malformed")?.times).toBe(3);
     // By whose key it came, whatever it says of itself.
-    expect(incidents[2]?.service).toBe("recount");
+    expect(incidents.find(({ code }) => code === "recount.differs")?.service).toBe("recount");
+    await eventually(async () => {
+      const rows = await harness.query("select from watch.incident_event where detail ->> 'service' <> 'watch'");
+      return rows.length >= 4;
+    });
     watch.kill("SIGKILL");
     await eventually(() => watch.restarts() === 1);
-    await eventually(async () => (await statusOf(watch).catch(() => undefined))?.incidents.length === 4);
-    expect((await statusOf(watch)).incidents.map(({ code }) => code)).toEqual(codes);
+    await eventually(async () => {
+      const status = await statusOf(watch).catch(() => undefined);
+      return status !== undefined && raisedOf(status).length === 4;
+    });
+    expect(
+      raisedOf(await statusOf(watch))
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(incidents.map(({ id }) => id).sort());
     await until(({ feeds }) => feeds[0]?.statements === 2);
   });
 
@@ -100,10 +116,9 @@ describe("the watch service", () => {
     expect((await statusOf(watch)).releases.published).toEqual(published);
   });
 
-  it("says that a service is down, in the document and on the page", async () => {
+  it("says that a service is down", async () => {
     await release.stop();
     await until(({ ill }) => ill.includes("service release: down"));
-    expect(await (await fetch(watch.url)).text()).toContain("Not well: service release: down");
   });
 
   it("is there to say that Postgres and NATS are away", async () => {
@@ -120,7 +135,8 @@ describe("the watch service", () => {
     expect(gate.lifted).toBe(false);
     expect(gate.reasons.map(({ code }) => code)).toContain("clock.missing");
     expect((await fetch(`${alone.url}/readyz`)).status).toBe(503);
-    expect(await (await fetch(alone.url)).text()).toContain("Postgres does not answer");
+    // Nothing can be written, and it is shown all the same.
+    await until(({ incidents }) => incidents.some(({ code }) => code === "postgres.away"), alone);
   });
 
   it("tells a log of another definition from its own", async () => {

@@ -81,8 +81,8 @@ function allowedMethods(app: App, path: string): string[] {
 /** /readyz asks the database: a probe that hangs must not gather others behind it. */
 const READY_MS = 3_000;
 
-function addCommonRoutes(app: App, { log, metrics, ready, readyDetail }: AppOptions): void {
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
+function addCommonRoutes(app: App, { service, log, metrics, ready, readyDetail }: AppOptions): void {
+  app.get("/healthz", (c) => c.json({ status: "ok", service }));
   let asking: Promise<Readiness> | undefined;
   app.get("/readyz", async (c) => {
     asking ??= askReady(ready, log).finally(() => {

@@ -6,10 +6,12 @@ import { SUBJECTS } from "./nats.ts";
 export interface Incident {
   code: string;
   about?: string;
+  /** What was seen: a few counts and names. */
+  evidence?: Readonly<Record<string, string | number>>;
 }
 
 /** The services that raise incidents, each under a subject of its own: who raised one is what NATS let through, not what it says. */
-export const RAISERS = ["ledger", "tabulate", "recount", "release"] as const;
+export const RAISERS = ["ingest", "ledger", "tabulate", "recount", "release"] as const;
 export type Raiser = (typeof RAISERS)[number];
 
 export type RaiseIncident = (incident: Incident) => Promise<void>;
@@ -19,10 +21,10 @@ export type RaiseIncident = (incident: Incident) => Promise<void>;
  * nor stop whoever found it: then the line says so.
  */
 export function incidentsOf(service: Raiser, nc: NatsConnection, log: Logger): RaiseIncident {
-  return async ({ code, about }) => {
-    log.error({ code, about }, "incident");
+  return async ({ code, about, evidence }) => {
+    log.error({ code, about, evidence }, "incident");
     try {
-      await nc.jetstream().publish(SUBJECTS.incident(service), JSON.stringify({ code, about }));
+      await nc.jetstream().publish(SUBJECTS.incident(service), JSON.stringify({ code, about, evidence }));
     } catch (error) {
       log.error({ err: error, code }, "the incident could not be published");
     }

@@ -145,6 +145,51 @@ export const PROBLEMS = {
     title: "Too many requests.",
     todo: "Wait as long as Retry-After says; nothing of this request was kept.",
   },
+  "session.missing": {
+    status: 401,
+    title: "Nobody is signed in, or the session is over.",
+    todo: "Sign in at /sign-in.",
+  },
+  "session.role": {
+    status: 403,
+    title: "Whoever is signed in may not do this.",
+    todo: "Ask somebody who may, or the provider's administrator for the role.",
+  },
+  "session.foreign": {
+    status: 403,
+    title: "The request does not come from our own page.",
+    todo: "Do it on the page itself; reload it first.",
+  },
+  "session.link": {
+    status: 403,
+    title: "The link was used already, or is none of ours.",
+    todo: "Start the stack again for a new one, or sign in with the provider.",
+  },
+  "session.provider": {
+    status: 502,
+    title: "The provider that signs people in does not answer as it should.",
+    todo: "Try again in a moment; the log of watch says what it answered.",
+  },
+  "incident.unknown": {
+    status: 404,
+    title: "There is no such incident.",
+    todo: "Take its id from /v1/incidents.",
+  },
+  "incident.state": {
+    status: 409,
+    title: "The incident is past that: somebody else was faster, or it is closed.",
+    todo: "Reload it, and see who did what.",
+  },
+  "incident.unexplained": {
+    status: 409,
+    title: "Nobody has explained the incident yet.",
+    todo: "Explain it first; then it can be closed.",
+  },
+  "incident.lasts": {
+    status: 409,
+    title: "What the incident is about still goes on.",
+    todo: "Close it when it has ended.",
+  },
   "service.busy": {
     status: 503,
     title: "The service is at its limit.",
