@@ -95,11 +95,14 @@ export const NO_INCIDENTS: IncidentBook = {
 };
 
 /** The app as main.ts builds it. `signIn` answers the headers of somebody who is signed in, with the token against foreign pages. */
-export function watchOf(scene: Scene, more: Partial<Omit<WatchDeps, "access">> & { incidents?: Incident[] } = {}) {
+export function watchOf(
+  scene: Scene,
+  more: Partial<Omit<WatchDeps, "access">> & { access?: Partial<WatchDeps["access"]>; incidents?: Incident[] } = {},
+) {
   const { definition, hash } = sampleDefinition({
     edit: (changed) => Object.assign(changed, { mode: scene.mode ?? "exercise" }),
   });
-  const { incidents = [], ...deps } = more;
+  const { incidents = [], access = {}, ...deps } = more;
   const seen = observationOf(scene);
   let now = seen.now;
   const sessions = createSessions(() => now);
@@ -120,8 +123,8 @@ export function watchOf(scene: Scene, more: Partial<Omit<WatchDeps, "access">> &
     runbook: async () => undefined,
     shell: { document: "<!doctype html><title>Watch</title>", files: new Map() },
     decisions: { ingest: undefined, fetch, nextSequence: async () => 1 },
-    access: { sessions, provider: undefined, linkFile: undefined, token, secure: false, now: () => now },
     ...deps,
+    access: { sessions, provider: undefined, linkFile: undefined, token, secure: false, now: () => now, ...access },
   });
   const signIn = (...roles: Role[]): Record<string, string> => {
     const secret = sessions.begin("Ada", roles);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Guard } from "./access/guard.ts";
@@ -57,7 +56,6 @@ export function addShellRoutes(guard: Guard, shell: Shell | undefined, mode: "li
     "<title>",
     mode === "exercise" ? "<title>EXERCISE: " : "<title>",
   );
-  const tag = `"${createHash("sha256").update(document).digest("base64url")}"`;
   const headers = {
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",
@@ -65,10 +63,7 @@ export function addShellRoutes(guard: Guard, shell: Shell | undefined, mode: "li
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
   };
   for (const page of PAGES)
-    guard.add("GET", page, "anyone", (c) => {
-      if (c.req.header("if-none-match") === tag) return c.body(null, 304, { ...headers, etag: tag });
-      return c.html(document, shell === undefined ? 503 : 200, { ...headers, etag: tag, "cache-control": "no-cache" });
-    });
+    guard.add("GET", page, "anyone", (c) => c.html(document, shell === undefined ? 503 : 200, headers));
   guard.add("GET", "/assets/:name", "anyone", (c) => {
     const file = shell?.files.get(c.req.param("name") ?? "");
     if (file === undefined) return c.notFound() as never;

@@ -50,7 +50,7 @@ export const OTHER_SCHEMAS = {
   Code: schemaOf(Code),
   Codes: schemaOf(z.strictObject({ codes: z.array(Code) })),
   Readiness: schemaOf(Readiness),
-  Health: schemaOf(z.strictObject({ status: z.literal("ok") })),
+  Health: schemaOf(z.strictObject({ status: z.literal("ok"), service: z.string() })),
 };
 
 const SHA256 = inPath("sha256", "^[0-9a-f]{64}$", "Of the signed bytes, as the receipt names them.", "0".repeat(64));
