@@ -106,6 +106,7 @@ export function watchOf(
   const seen = observationOf(scene);
   let now = seen.now;
   const sessions = createSessions(() => now);
+  const bell = createBell();
   const token = "the-token-of-the-fixture";
   const app = buildApp({
     log: createHeardLog().log,
@@ -117,7 +118,7 @@ export function watchOf(
         { ...seen, services: [...seen.services], disks: [...seen.disks], incidents },
         seen.now,
       ),
-    bell: createBell(),
+    bell,
     history: (state) => (state === "AT" ? { slice: 5, points: [], expected: [] } : undefined),
     book: { ...NO_INCIDENTS, list: () => incidents },
     runbook: async () => undefined,
@@ -134,6 +135,7 @@ export function watchOf(
   return {
     app,
     signIn,
+    ring: () => bell.ring(),
     script: { authorization: `Bearer ${token}` },
     pass: (ms: number) => {
       now += ms;
