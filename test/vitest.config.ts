@@ -13,6 +13,7 @@ const LONGEST = [
   "test/embargo-clocks-ledger.test.ts",
   "test/faults.test.ts",
   "test/dashboard.test.ts",
+  "test/detectors.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {

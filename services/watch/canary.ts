@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Logger } from "pino";
 import { z } from "zod";
 import type { Definition } from "../../shared/definition/schema.ts";
@@ -31,6 +32,8 @@ export interface Canary {
   close(): Promise<void>;
 }
 
+/** As every program of this project is run. */
+const TSX = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
 const AUDIT = fileURLToPath(new URL("../audit/main.ts", import.meta.url));
 /** Between two runs: with the longest run that is bearable, a release is recounted within a minute of its publication. */
 const PAUSE_MS = 20_000;
@@ -67,7 +70,7 @@ export function createCanary(opts: {
   const run = async (address: string, state: string, release: number) => {
     const start = now();
     // At the end of the queue for the processor: whoever counts and answers comes first.
-    const child = spawn(process.execPath, [...process.execArgv, AUDIT, address, "--json", "--state", state, ...keys], {
+    const child = spawn(process.execPath, ["--import", TSX, AUDIT, address, "--json", "--state", state, ...keys], {
       stdio: ["ignore", "pipe", "pipe"],
       env: own(),
     });

@@ -97,12 +97,17 @@ export const NO_INCIDENTS: IncidentBook = {
 /** The app as main.ts builds it. `signIn` answers the headers of somebody who is signed in, with the token against foreign pages. */
 export function watchOf(
   scene: Scene,
-  more: Partial<Omit<WatchDeps, "access">> & { access?: Partial<WatchDeps["access"]>; incidents?: Incident[] } = {},
+  more: Partial<Omit<WatchDeps, "access">> & {
+    access?: Partial<WatchDeps["access"]>;
+    incidents?: Incident[];
+    /** Looks anew at the scene whenever it is asked. */
+    live?: boolean;
+  } = {},
 ) {
   const { definition, hash } = sampleDefinition({
     edit: (changed) => Object.assign(changed, { mode: scene.mode ?? "exercise" }),
   });
-  const { incidents = [], access = {}, ...deps } = more;
+  const { incidents = [], access = {}, live = false, ...deps } = more;
   const seen = observationOf(scene);
   let now = seen.now;
   const sessions = createSessions(() => now);
@@ -112,12 +117,11 @@ export function watchOf(
     log: createHeardLog().log,
     metrics: createMetrics("watch"),
     definition,
-    status: () =>
-      statusOf(
-        { definition, hash },
-        { ...seen, services: [...seen.services], disks: [...seen.disks], incidents },
-        seen.now,
-      ),
+    status: () => {
+      const { services, disks, ...looked } = live ? observationOf(scene) : seen;
+      const views = { ...looked, services: [...services], disks: [...disks], incidents };
+      return statusOf({ definition, hash }, views, looked.now);
+    },
     bell,
     history: (state) => (state === "AT" ? { slice: 5, points: [], expected: [] } : undefined),
     book: { ...NO_INCIDENTS, list: () => incidents },

@@ -203,11 +203,6 @@ export const INCIDENTS = {
     "The seats that a state declares are not those that follow from its votes.",
     "Both are published as they are. Call the office: a rule, a list or a figure is wrong on one side.",
   ),
-  "figures.unusual": recount(
-    "notice",
-    "Figures of some units lie far outside those of their own state.",
-    "The office was told in its receipts. Ask it whether it has looked; honest outliers exist.",
-  ),
   // The road, and what it runs on.
   "feed.silent": road(
     "major",
