@@ -31,7 +31,7 @@ beforeAll(async () => {
   axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   night = await prepareNight({
     full: false,
-    speed: 2,
+    speed: 1.5,
     seed: 3,
     say: () => undefined,
     out: process.stdout,
@@ -86,11 +86,6 @@ it("shows a night from before the lift to its end, and an incident from its caus
   const running = night.run();
   running.catch(() => undefined); // told where it is awaited
 
-  await page.goto(origin);
-  await page.getByRole("heading", { name: "Sign in" }).first().waitFor();
-  await shoot(page, "sign-in");
-  await accessible(page, "sign-in");
-
   await page.goto(stack.signIn);
   await page.getByRole("heading", { name: "1. Nothing unsigned gets in" }).waitFor();
   expect(page.url()).toBe(`${origin}/`);
@@ -104,7 +99,7 @@ it("shows a night from before the lift to its end, and an incident from its caus
   // No figure of the count: of what is decided, nothing stands anywhere on the page.
   expect(await page.locator("main").innerText()).not.toMatch(/turnout|votes|seats|accepted|ballots/i);
   await shoot(page, "before");
-  await accessible(page, "dashboard");
+  await accessible(page, "before");
 
   // Somebody forges signatures under an office's key: it is on the page within ten seconds.
   const ingest = stack.addresses.ingest;
@@ -159,6 +154,8 @@ it("shows a night from before the lift to its end, and an incident from its caus
   await page.locator("[data-line=cut], [data-line=over], [data-line=connecting]").first().waitFor();
   await eventually(async () => (await fetch(`${origin}/healthz`).catch(() => undefined))?.ok === true);
   await page.getByRole("heading", { name: "Sign in" }).first().waitFor({ timeout: 30_000 }); // a restart signs everybody out
+  await shoot(page, "sign-in");
+  await accessible(page, "sign-in");
 
   // An honest night raises nothing but what is in the data, and what was done to it here.
   const token = (await readFile(stack.watchToken, "utf8")).trim();

@@ -71,12 +71,11 @@ const server = (name: "Postgres" | "NATS"): Struck => {
 // Two nights at a time: each waits for its clock most of the time.
 describe.concurrent("kill -9 in mid-night", () => {
   it.each([
-    { parts: [service("ledger"), service("watch")] },
-    { parts: [service("ingest"), service("release")] },
+    { parts: [service("ledger"), service("watch"), service("ingest"), service("release")] },
     { parts: [service("tabulate"), witnesses, service("recount")] },
     { parts: [server("Postgres"), server("NATS")] },
   ])(
-    "$parts.0.name and $parts.1.name come back, and the night ends with the same seats",
+    "$parts.0.name, $parts.1.name and whoever dies with them come back, and the night ends with the same seats",
     async ({ parts }) => {
       const { stack, said } = await struckNight(parts);
       for (const { name } of parts) {
