@@ -11,9 +11,9 @@ const LONGEST = [
   "test/embargo-instant.test.ts",
   "test/embargo-clocks-counts.test.ts",
   "test/embargo-clocks-ledger.test.ts",
+  "test/detectors.test.ts",
   "test/faults.test.ts",
   "test/dashboard.test.ts",
-  "test/detectors.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -31,8 +31,8 @@ export default defineConfig({
     include: ["{shared,services,infra,loadtest,test}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Real servers and whole nights run beside each other, and mostly wait: as many as there are cores on a small machine, and no more on a large one.
-    maxWorkers: 4,
+    // Real servers and whole nights run beside each other, and wait a good part of the time: one more than a small machine has cores.
+    maxWorkers: 5,
     maxConcurrency: 2,
     sequence: { sequencer: LongestFirst },
     reporters: ["default"],

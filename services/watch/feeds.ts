@@ -85,8 +85,8 @@ const newHeard = (): Heard => ({
 
 /** An office signs its closure when its polls have closed: after so long one asks. */
 export const OVERDUE_MS = 60_000;
-/** Nobody is late who is late by less. */
-const MOMENT_MS = 10_000;
+/** Nobody is late who is late by less than a minute: an office's own clerk would not call it so. */
+const MOMENT_MS = 60_000;
 /** Slices of a sparkline: three minutes. */
 export const RECENT = 36;
 const MINUTE = 60 / SLICE_S;
