@@ -116,6 +116,16 @@ function statementsOf(kind: Kind, seed: number): Said[] {
 
 const SERVICES = ["tabulate", "recount", "release"] as const;
 
+/** How many events of this kind watch has written about states that are overdue. */
+export async function incidentsOf({ query }: Pick<Harness, "query">, kind: "raised" | "ended"): Promise<number> {
+  const rows = await query(
+    `select from watch.incident_event e where kind = $1 and exists (select from watch.incident_event r
+       where r.incident = e.incident and r.detail ->> 'code' = 'feed.overdue')`,
+    [kind],
+  );
+  return rows.length;
+}
+
 /** Starts every service, posts everything at the door, one after the other, and waits until all have come to the end of the log. */
 export async function holdNight(kind: Kind, sample: Sample, seed = 1): Promise<Night> {
   const harness = await startHarness({ sample });
@@ -127,6 +137,8 @@ export async function holdNight(kind: Kind, sample: Sample, seed = 1): Promise<N
   for (const service of SERVICES) services.set(service, await harness.start(service, moreFor(service, ingest.url)));
   const addresses = Object.fromEntries([...services].map(([name, { url }]) => [name, url]));
   services.set("watch", await harness.start("watch", { SCRUTIN_SERVICES: JSON.stringify(addresses) }));
+  // Both states are overdue, which watch tells at its first look, and one of them only until it has closed: in both nights alike.
+  await eventually(async () => (await incidentsOf(harness, "raised")) === 2);
   const night: Night = { harness, services, statements: [], answers: [], sentBytes: [], messages };
   const said = statementsOf(kind, seed);
   for (const { kids, say } of said) await post(night, ingest.url, signSample(sample, say(sample), ...kids), kids);

@@ -180,6 +180,8 @@ export async function rowsOf({ query }: Harness): Promise<Record<string, string[
 function rowOf(table: string, row: Record<string, unknown>): string {
   const columns = Object.entries(row).map(([name, value]) => {
     if (PACED.has(table) && name === "size") return `${name}: <n>`;
+    // What watch has noticed in which order, the clock says; what it has noticed, all of them.
+    if (table === "watch.incident_event" && name === "id") return `${name}: <n>`;
     // How far watch has read EVENTS, of which half are hints.
     if (table === 'watch."position"' && name === "seq") return `${name}: <n>`;
     if (value instanceof Uint8Array) return `${name}: ${bytesOf(value)}`;

@@ -5,7 +5,7 @@ import { writePullToken } from "../shared/platform/pull-token.ts";
 import { decodeSealedCopy } from "../shared/platform/sealed-copy.ts";
 import { eventually } from "./ledger.ts";
 import { parliamentSigner } from "./pull-run.ts";
-import { holdNight, type Night, sideChannelSample } from "./side-channel-night.ts";
+import { holdNight, incidentsOf, type Night, sideChannelSample } from "./side-channel-night.ts";
 import { ask, logsOf, messagesOf, rowsOf, type SeenAnswer } from "./side-channel-seen.ts";
 
 /**
@@ -73,7 +73,7 @@ function releasePaths({ statements }: Night): string[] {
 const hasHeard = ({ harness }: Night) =>
   eventually(async () => {
     const rows = await harness.query("select from watch.incident_event where detail ->> 'code' = 'embargo.probed'");
-    return rows.length > 0;
+    return rows.length > 0 && (await incidentsOf(harness, "ended")) === 1;
   });
 
 async function answersOf(night: Night, service: string, paths: readonly string[]): Promise<SeenAnswer[]> {

@@ -31,8 +31,8 @@ export default defineConfig({
     include: ["{shared,services,infra,loadtest,test}/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Real servers and whole nights run beside each other, and wait a good part of the time: one more than a small machine has cores.
-    maxWorkers: 5,
+    // Real servers and whole nights run beside each other, and wait a part of the time: as many as a small machine has cores.
+    maxWorkers: 4,
     maxConcurrency: 2,
     sequence: { sequencer: LongestFirst },
     reporters: ["default"],

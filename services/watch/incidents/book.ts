@@ -88,11 +88,11 @@ export function createIncidentBook(opts: { pool: Pool; log: Logger; now: () => n
   };
   const applyRow = (row: EventRow) => apply({ ...row, at: row.at.getTime() });
 
-  const note = (incident: string, kind: NewEvent["kind"], detail: Detail) => {
+  const note = (incident: string, kind: NewEvent["kind"], detail: Detail, at = now()) => {
     if (pending.length >= MOST_PENDING && kind === "repeated") return;
-    const noticed = new Date(now()).toISOString();
+    const noticed = new Date(at).toISOString();
     pending.push({ incident, kind, who: null, says: null, detail: { ...detail, noticed } });
-    apply({ incident, kind, at: now(), who: null, says: null, detail });
+    apply({ incident, kind, at, who: null, says: null, detail });
   };
 
   /** One sign of something wrong: a new incident, or the one that is open. */
@@ -101,16 +101,17 @@ export function createIncidentBook(opts: { pool: Pool; log: Logger; now: () => n
     about: string | null,
     service: string,
     more: Pick<Detail, "lasts" | "times" | "evidence">,
+    at = now(),
   ) => {
     const same = open.get(keyOf(code, about, service));
     if (same !== undefined) {
-      if (!same.lasting) note(same.id, "repeated", { times: more.times, evidence: more.evidence });
+      if (!same.lasting) note(same.id, "repeated", { times: more.times, evidence: more.evidence }, at);
       return;
     }
     const alike = [...open.values()].filter((one) => one.code === code && one.service === service).length;
-    if (alike >= MOST_OF_A_CODE && about !== MANY) return sign(code, MANY, service, { ...more, lasts: false });
+    if (alike >= MOST_OF_A_CODE && about !== MANY) return sign(code, MANY, service, { ...more, lasts: false }, at);
     const { severity } = kindOf(code);
-    note(randomUUID(), "raised", { code, about, service, severity, ...more });
+    note(randomUUID(), "raised", { code, about, service, severity, ...more }, at);
     log.warn({ code, about, service, severity }, "incident raised");
   };
 
@@ -160,11 +161,12 @@ export function createIncidentBook(opts: { pool: Pool; log: Logger; now: () => n
       }
     },
     see(findings) {
+      const at = now(); // one look, one instant
       const lasting = new Set(findings.map(({ code, about }) => keyOf(code, about, "watch")));
-      for (const [key, incident] of open) if (incident.lasting && !lasting.has(key)) note(incident.id, "ended", {});
+      for (const [key, incident] of open) if (incident.lasting && !lasting.has(key)) note(incident.id, "ended", {}, at);
       for (const { code, about, evidence } of findings) {
         if (open.get(keyOf(code, about, "watch"))?.lasting !== true)
-          sign(code, about, "watch", { lasts: true, evidence });
+          sign(code, about, "watch", { lasts: true, evidence }, at);
       }
     },
     take(service, raised, position) {
